@@ -1,0 +1,66 @@
+/** Start, drain, end: the same for every service. */
+import type { Server } from "node:http";
+import { ConfigError } from "./config.ts";
+import type { Logger } from "./logger.ts";
+
+/** A service ends in at most this long after SIGTERM. */
+export const DRAIN_LIMIT_MS = 9_000;
+
+/** Listens and answers with the port that was taken (0 asks for any free one). Rejects when the port is in use. */
+export function listen(server: Server, port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      const address = server.address();
+      resolve(typeof address === "object" && address !== null ? address.port : port);
+    });
+  });
+}
+
+/** Stops taking connections; open ones may finish, idle ones are closed at once. */
+export function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+    setTimeout(() => server.closeAllConnections(), 3_000).unref();
+  });
+}
+
+/** On SIGTERM or SIGINT runs `drain` once, then exits 0; exits 1 when draining takes too long or fails. */
+export function drainOnSignal(logger: Logger, drain: () => Promise<void>): void {
+  let draining = false;
+  const begin = async (signal: string) => {
+    if (draining) return;
+    draining = true;
+    logger.info({ signal }, "draining");
+    setTimeout(() => {
+      logger.error("draining took too long");
+      process.exit(1);
+    }, DRAIN_LIMIT_MS).unref();
+    try {
+      await drain();
+      logger.info("ended");
+      process.exit(0);
+    } catch (error) {
+      logger.error({ err: error }, "draining failed");
+      process.exit(1);
+    }
+  };
+  process.on("SIGTERM", () => void begin("SIGTERM"));
+  process.on("SIGINT", () => void begin("SIGINT"));
+}
+
+/** Runs a service's start; a wrong setting ends the process with its message alone and exit code 78. */
+export async function start(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      process.stderr.write(`${error.message}\n`);
+      process.exit(78);
+    }
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exit(1);
+  }
+}

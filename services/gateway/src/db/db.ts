@@ -1,0 +1,27 @@
+/** The pool, and the handle that repositories take: the pool itself or a transaction of it. */
+import { Kysely, PostgresDialect, type Transaction } from "kysely";
+import pg from "pg";
+import type { Database } from "./schema.ts";
+
+/** What a repository function runs on. */
+export type Db = Kysely<Database> | Transaction<Database>;
+
+const INT8 = 20;
+
+/** Statements and waits for a connection are bounded, so that a request never hangs on Postgres. */
+export function connectDatabase(url: string, poolSize = 12): Kysely<Database> {
+  const types = new pg.TypeOverrides();
+  types.setTypeParser(INT8, Number);
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: poolSize,
+    connectionTimeoutMillis: 3_000,
+    statement_timeout: 15_000,
+    idle_in_transaction_session_timeout: 15_000,
+    application_name: "vision-platform-gateway",
+    types,
+  });
+  // A broken idle connection is replaced by the pool; the next query tells whether Postgres is away.
+  pool.on("error", () => undefined);
+  return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+}

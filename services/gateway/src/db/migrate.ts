@@ -1,0 +1,26 @@
+/** Brings the database to the newest schema, one gateway at a time. */
+import { type Kysely, sql } from "kysely";
+import { type Migration, Migrator } from "kysely/migration";
+import * as initial from "./migrations/0001-initial.ts";
+import type { Database } from "./schema.ts";
+
+/** In order; a migration that was released is never changed. */
+const MIGRATIONS: Record<string, Migration> = { "0001-initial": initial };
+
+/** Any number would do, as long as every gateway uses the same. */
+const ADVISORY_LOCK = 7_305_116;
+
+/** Runs what is missing under an advisory lock. Rejects with the failed migration's own error. */
+export async function migrate(db: Kysely<Database>): Promise<string[]> {
+  return await db.connection().execute(async (connection) => {
+    await sql`select pg_advisory_lock(${ADVISORY_LOCK})`.execute(connection);
+    try {
+      const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => MIGRATIONS } });
+      const { error, results } = await migrator.migrateToLatest();
+      if (error !== undefined) throw error;
+      return (results ?? []).map((result) => result.migrationName);
+    } finally {
+      await sql`select pg_advisory_unlock(${ADVISORY_LOCK})`.execute(connection);
+    }
+  });
+}
