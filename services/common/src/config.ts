@@ -58,7 +58,7 @@ export const storageSettings = {
   STORAGE_BUCKET: z.string().min(3).max(63).describe("the name of the bucket"),
   S3_ENDPOINT: setting.httpUrl,
   S3_REGION: z.string().default("us-east-1").describe("a region such as us-east-1 (auto for R2)"),
-  S3_FORCE_PATH_STYLE: setting.flag.default(true),
+  S3_FORCE_PATH_STYLE: setting.flag.default(true).describe("true or false"),
   S3_ACCESS_KEY_ID: z.string().min(1).describe("the access key id"),
   S3_SECRET_ACCESS_KEY: z.string().min(1).describe("the secret access key"),
 };

@@ -8,6 +8,8 @@ export const DRAIN_LIMIT_MS = 9_000;
 
 /** Listens and answers with the port that was taken (0 asks for any free one). Rejects when the port is in use. */
 export function listen(server: Server, port: number, host: string): Promise<number> {
+  // Longer than clients and proxies keep an idle connection, so that they are not cut off as they send on it again.
+  server.keepAliveTimeout = 75_000;
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, () => {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { DatasetSummary, Finding, TaskType } from "../storage-manifests.ts";
-import { Id, operation, PageQuery, pageOf, Timestamp } from "./operation.ts";
+import { Id, IdNumber, operation, PageQuery, pageOf, Timestamp } from "./operation.ts";
 
 export const DATASET_VERSION_STATES = ["INGESTING", "READY", "INVALID"] as const;
 
@@ -54,7 +54,7 @@ export const createDataset = operation({
   access: "user",
   tag,
   summary: "Make a dataset, still without a version",
-  body: z.object({ project_id: Id, name: z.string().trim().min(1).max(120), task_type: TaskType }),
+  body: z.object({ project_id: IdNumber, name: z.string().trim().min(1).max(120), task_type: TaskType }),
   status: 201,
   response: Dataset,
   idempotent: true,
@@ -97,7 +97,7 @@ export const createUpload = operation({
       .string()
       .min(1)
       .max(200)
-      .regex(/^[^/\\\p{Cc}]+\.zip$/iu, "the name of a .zip file, without a path"),
+      .regex(/^[^/\\\x00-\x1f\x7f]+\.[zZ][iI][pP]$/, "the name of a .zip file, without a path"),
     bytes: z
       .int()
       .min(22, "smaller than an empty zip")

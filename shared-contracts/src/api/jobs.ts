@@ -5,7 +5,7 @@ import { AttemptOutcome, JobKind, JobState } from "../job-state.ts";
 import { TaskType } from "../storage-manifests.ts";
 import { Artifact, MetricValue, MetricValues } from "../trainer-events.ts";
 import { FrameworkName } from "../trainer-manifest.ts";
-import { Id, operation, PageQuery, pageOf, Timestamp } from "./operation.ts";
+import { Id, IdNumber, operation, PageQuery, pageOf, Timestamp } from "./operation.ts";
 
 /** The newest figures of a job, for a line on a screen. */
 export const JobProgress = z
@@ -41,7 +41,7 @@ const spec = {
   framework: FrameworkName,
   model_name: z.string().min(1).max(120),
   task_type: TaskType,
-  dataset_id: Id,
+  dataset_id: IdNumber,
   epochs: z.int().min(1).max(100_000),
   batch_size: z.int().min(1).max(65_536),
   learning_rate: z.number().gt(0).max(1000),
@@ -105,11 +105,11 @@ export const createJob = operation({
   tag,
   summary: "Describe a training job; `start: true` queues it at once",
   body: z.object({
-    project_id: Id,
+    project_id: IdNumber,
     ...labels,
     ...spec,
     /** Default: the newest version that is READY. */
-    dataset_version: Id.optional(),
+    dataset_version: IdNumber.optional(),
     seed: z.int().min(0).max(2_147_483_647).default(0),
     /** Checked by the framework's own JSON Schema (see getModel). */
     config: z.record(z.string(), z.unknown()).default({}),

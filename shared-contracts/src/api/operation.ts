@@ -48,11 +48,13 @@ export function operation<const Op extends Operation>(op: Op): Op {
 
 /** A path or query parameter that must be a whole number from 1. */
 export const Id = z.coerce.number().int().min(1).max(2_147_483_647);
+/** The same inside a JSON body, where "5" and true are no numbers. */
+export const IdNumber = z.int().min(1).max(2_147_483_647);
 export const Timestamp = z.iso.datetime();
 
 /** Page of a list: pass `next_cursor` back as `cursor`; null on the last page. */
 export const PageQuery = z.object({
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().max(2000).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
 

@@ -16,7 +16,9 @@ def _cases(kind: str) -> list[Any]:
     cases = []
     for path in sorted(FIXTURES.glob("*.json")):
         corpus = json.loads(path.read_text(encoding="utf-8"))
-        cases += [pytest.param(corpus["schema"], case["value"], id=f"{path.stem}: {case['name']}") for case in corpus[kind]]
+        cases += [
+            pytest.param(corpus["schema"], case["value"], id=f"{path.stem}: {case['name']}") for case in corpus[kind]
+        ]
     return cases
 
 

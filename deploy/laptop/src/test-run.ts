@@ -1,0 +1,102 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { installPython, runChecks } from "./check.ts";
+import { ROOT } from "./paths.ts";
+import { trainerEnv } from "./python-env.ts";
+import { commandRunner, type Run, runSuite, type SuiteResult, sumUp } from "./suite.ts";
+import { startTestServices, type TestEnvironment } from "./test-services.ts";
+import { pythonProjects } from "./trainers.ts";
+
+type Counts = { passed: number; failed: number; skipped: number };
+type Context = { run: Run; env: TestEnvironment; reports: string };
+
+/**
+ * `./vp test`: the checks, the vitest tests, the pytest tests of each trainer, and the end-to-end tests, all with one
+ * real Postgres, Redis and S3. With a path: that test file alone.
+ * @returns the exit code; non-zero when anything failed, crashed or ran no test.
+ */
+export async function testRun(path: string | null, json: boolean): Promise<number> {
+  const suites: [string, (context: Context) => Promise<Counts>][] = path ? [oneFile(path)] : allSuites();
+  const results: SuiteResult[] = [];
+  if (path) await installPython(json);
+  else results.push(...(await runChecks(json)));
+  const reports = mkdtempSync(join(tmpdir(), "vp-reports-"));
+  const servers = await startTestServices();
+  try {
+    const context = { run: commandRunner(json), env: servers.env, reports };
+    for (const [name, work] of suites) results.push(await runSuite(name, json, () => work(context)));
+  } finally {
+    await servers.stop();
+    rmSync(reports, { recursive: true, force: true });
+  }
+  return sumUp(results, json);
+}
+
+function allSuites(): [string, (context: Context) => Promise<Counts>][] {
+  const trainers = pythonProjects().filter((dir) => existsSync(join(dir, "tests")));
+  return [
+    ["vitest", (context) => vitest(context, ["--project", "unit"])],
+    ...trainers.map((dir): [string, (context: Context) => Promise<Counts>] => [
+      `pytest ${basename(dir)}`,
+      (context) => pytest(context, dir, []),
+    ]),
+    ["end to end", (context) => vitest(context, ["--project", "e2e"])],
+  ];
+}
+
+function oneFile(path: string): [string, (context: Context) => Promise<Counts>] {
+  const file = resolve(path);
+  if (!existsSync(file)) throw new Error(`there is no ${path}`);
+  if (!file.endsWith(".py")) return [path, (context) => vitest(context, [file])];
+  let dir = dirname(file);
+  while (dir !== ROOT && !existsSync(join(dir, "pyproject.toml"))) {
+    if (dir === "/") break;
+    dir = dirname(dir);
+  }
+  if (!pythonProjects().includes(dir)) throw new Error(`${path} belongs to no Python project under trainers/`);
+  return [path, (context) => pytest(context, dir, [file])];
+}
+
+const vitestReport = z.object({
+  numPassedTests: z.number(),
+  numFailedTests: z.number(),
+  numPendingTests: z.number(),
+  numTodoTests: z.number(),
+  testResults: z.array(z.object({ status: z.string(), assertionResults: z.array(z.unknown()) })),
+});
+
+async function vitest({ run, env, reports }: Context, args: string[]): Promise<Counts> {
+  const report = join(reports, `vitest-${Date.now()}.json`);
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const main = join(ROOT, "node_modules/vitest/vitest.mjs");
+  const code = await run(process.execPath, [main, "run", ...args, ...reporters], { cwd: ROOT, env });
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
+  const told = vitestReport.parse(JSON.parse(readFileSync(report, "utf8")));
+  // A file that fails before its first test has no failed test to count.
+  const broken = told.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
+  return honest(code, {
+    passed: told.numPassedTests,
+    failed: told.numFailedTests + broken.length,
+    skipped: told.numPendingTests + told.numTodoTests,
+  });
+}
+
+async function pytest({ run, env, reports }: Context, dir: string, args: string[]): Promise<Counts> {
+  const report = join(reports, `pytest-${basename(dir)}.xml`);
+  const python = join(trainerEnv(dir).path, "bin/python");
+  const code = await run(python, ["-m", "pytest", `--junitxml=${report}`, ...args], { cwd: dir, env });
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
+  const suite = /<testsuite [^>]*>/.exec(readFileSync(report, "utf8"))?.[0] ?? "";
+  const number = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
+  const [failed, skipped] = [number("failures") + number("errors"), number("skipped")];
+  return honest(code, { passed: Math.max(0, number("tests") - failed - skipped), failed, skipped });
+}
+
+/** A run that ended badly without a failed test, or ran no test at all, is a failure all the same. */
+function honest(code: number, counts: Counts): Counts {
+  const ranNothing = counts.passed + counts.failed === 0;
+  const failed = counts.failed === 0 && (code !== 0 || ranNothing) ? 1 : counts.failed;
+  return { ...counts, failed };
+}

@@ -1,0 +1,73 @@
+/** What a watcher knows of a job, after each of its events. */
+import type { Job, JobProgress } from "@vision-platform/contracts/api/jobs";
+import type { Failure } from "@vision-platform/contracts/failure-codes";
+import type { AttemptEventData, JobEvent, StateEventData } from "@vision-platform/contracts/job-events";
+import { isTerminal, type JobState } from "@vision-platform/contracts/job-state";
+import type { MetricsEvent, MetricValues, PhaseEvent, ProgressEvent } from "@vision-platform/contracts/trainer-events";
+import type { z } from "zod";
+
+export interface JobView extends JobProgress {
+  job_id: number;
+  state: JobState;
+  attempt: number;
+  phase?: string | undefined;
+  /** Name of the metric in `accuracy`, such as val/top1. */
+  accuracy_name?: string;
+  /** Newest validation loss. */
+  val_loss?: number | null;
+  metrics?: z.infer<typeof MetricValues>;
+  failure?: Failure | undefined;
+}
+
+/** One name for each task's primary metric; a job reports only that of its own task. */
+const PRIMARY_METRICS = ["val/top1", "val/mAP50_95", "val/mIoU", "val/bleu4"];
+
+/** Where watching begins: what the gateway says now. */
+export function viewOf(job: Job): JobView {
+  const { id, state, attempt, phase, progress, metrics, failure } = job;
+  return { job_id: id, state, attempt, phase: phase ?? undefined, ...progress, metrics, failure: failure ?? undefined };
+}
+
+/** The view after one more event; event types that are not known change nothing. */
+export function withEvent(view: JobView, event: JobEvent): JobView {
+  switch (event.type) {
+    case "state": {
+      const { state, failure, metrics } = event.data as StateEventData;
+      // A job that waits again has no phase and no figures of its own yet.
+      const phase = state === "RUNNING" ? view.phase : undefined;
+      return { ...view, state, phase, ...(failure ? { failure } : {}), ...(metrics ? { metrics } : {}) };
+    }
+    case "attempt":
+      return { ...view, attempt: (event.data as AttemptEventData).attempt };
+    case "phase":
+      return { ...view, phase: (event.data as z.infer<typeof PhaseEvent>["data"]).name, ...phasePct(event) };
+    case "progress":
+      return { ...view, ...(event.data as z.infer<typeof ProgressEvent>["data"]) };
+    case "metrics":
+      return withMetrics(view, (event.data as z.infer<typeof MetricsEvent>["data"]).values);
+    default:
+      return view;
+  }
+}
+
+function phasePct(event: JobEvent): { pct?: number } {
+  const { pct } = event.data as z.infer<typeof PhaseEvent>["data"];
+  return typeof pct === "number" ? { pct } : {};
+}
+
+function withMetrics(view: JobView, values: z.infer<typeof MetricValues>): JobView {
+  const next = { ...view };
+  if (values["train/loss"] !== undefined) next.loss = values["train/loss"];
+  if (values["val/loss"] !== undefined) next.val_loss = values["val/loss"];
+  if (values["perf/samples_per_s"] !== undefined) next.samples_per_s = values["perf/samples_per_s"];
+  const primary = PRIMARY_METRICS.find((name) => values[name] !== undefined);
+  if (primary !== undefined) {
+    next.accuracy = values[primary] ?? null;
+    next.accuracy_name = primary;
+  }
+  return next;
+}
+
+export function isOver(view: JobView): boolean {
+  return isTerminal(view.state);
+}

@@ -1,0 +1,44 @@
+/** Watches a job, prints how it ended, and answers with the exit code that says the same. */
+import { type Job, listJobArtifacts } from "@vision-platform/contracts/api/jobs";
+import { EXIT, exitCodeOf } from "../exit-codes.ts";
+import { duration, figure, plain } from "../output/format.ts";
+import type { Output } from "../output/output.ts";
+import type { Session } from "../session/session.ts";
+import { watchJob } from "./watch-job.ts";
+
+/** `job 6 SUCCEEDED in 42 s`, then metrics, or the failure and what can be done about it. */
+export function endLines(job: Job): string[] {
+  const took =
+    job.started_at === null || job.finished_at === null ? "" : ` in ${duration((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)}`;
+  const metrics = Object.entries(job.metrics).map(([name, value]) => `${name} ${figure(value)}`);
+  const lines = [`job ${job.id} ${job.state}${took}${metrics.length > 0 ? `: ${metrics.join("  ")}` : ""}`];
+  if (job.failure !== null) {
+    lines.push(`  ${job.failure.code}: ${plain(job.failure.message)}`);
+    if (job.failure.hint !== undefined) lines.push(`  ${plain(job.failure.hint)}`);
+  }
+  return lines;
+}
+
+/** What to do with the result of a job that is over. */
+async function hintOf(session: Session, job: Job): Promise<string | undefined> {
+  if (job.state === "FAILED") return `./vp jobs logs ${job.id}`;
+  const { items } = await session.call(listJobArtifacts, { params: { job_id: job.id } }).catch(() => ({ items: [] }));
+  if (items.length === 0) return undefined;
+  return `${items.length} ${items.length === 1 ? "file" : "files"}: ./vp jobs download ${job.id}`;
+}
+
+/** Rejects like watchJob. */
+export async function watchToEnd(session: Session, output: Output, jobId: number, after?: number): Promise<number> {
+  const job = await watchJob(session, output, jobId, after);
+  if (job === undefined) {
+    output.note(`job ${jobId} goes on; come back with: ./vp jobs watch ${jobId}`);
+    return EXIT.interrupted;
+  }
+  output.record(job);
+  for (const line of endLines(job)) output.line(line);
+  if (!output.json) {
+    const hint = await hintOf(session, job);
+    if (hint !== undefined) output.note(hint);
+  }
+  return exitCodeOf(job.state);
+}

@@ -1,0 +1,21 @@
+/** The workers' side of the internal API. */
+import * as internal from "@vision-platform/contracts/api/internal";
+import { ingest } from "../events/ingest.ts";
+import type { Routes } from "../http/router.ts";
+import type { JobsGateway } from "../jobs/job-parts.ts";
+import { claimAttempt, finishAttempt, renewAttempt } from "./attempts.service.ts";
+import { recordWorker } from "./workers.repository.ts";
+
+export function attemptsRoutes(routes: Routes, gateway: JobsGateway): void {
+  routes.add(internal.claimAttempt, async ({ params, body }) => await claimAttempt(gateway, params, body));
+  routes.add(internal.renewLease, async ({ params, body }) => await renewAttempt(gateway, params, body.lease_token));
+  routes.add(internal.pushEvents, async ({ params, body }) => {
+    const { lease_token, ...batch } = body;
+    return await ingest(gateway, { ...params, ...batch, fence: { door: "lease", lease_token } });
+  });
+  routes.add(internal.finishAttempt, async ({ params, body }) => await finishAttempt(gateway, params, body));
+  routes.add(internal.workerHeartbeat, async ({ body }) => {
+    await recordWorker(gateway.db, body);
+    return undefined;
+  });
+}

@@ -1,0 +1,12 @@
+import { drainOnSignal, start } from "@vision-platform/common/lifecycle";
+import { createLogger } from "@vision-platform/common/logger";
+import { readConfig } from "./config.ts";
+import { startWorker } from "./worker.ts";
+
+await start(async () => {
+  const config = readConfig();
+  const logger = createLogger("worker", config.LOG_LEVEL);
+  const worker = await startWorker(config, logger);
+  drainOnSignal(logger, () => worker.stop());
+  logger.info({ port: worker.port, worker_id: worker.workerId, framework: config.FRAMEWORK }, "worker takes jobs");
+});

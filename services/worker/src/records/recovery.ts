@@ -1,0 +1,111 @@
+/** Finishes what a dead worker of this host began: ends its trainers, and tells the gateway what became of them. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "@vision-platform/common/logger";
+import { FAILURES } from "@vision-platform/contracts/failure-codes";
+import { inStream } from "@vision-platform/contracts/names";
+import { TERMINAL_EVENT_TYPES } from "@vision-platform/contracts/trainer-events";
+import { type AttemptApi, createAttemptApi, isFenced } from "../attempt-api.ts";
+import { createRedactor } from "../logs/redaction.ts";
+import { attemptDirectory, writeStopReason } from "../supervision/attempt-directory.ts";
+import { cleanUp, endAttempt, FINISH_LIMIT_MS } from "../supervision/ending.ts";
+import { batches, pushBatch } from "../supervision/event-push.ts";
+import { deliverFinish } from "../supervision/finishing.ts";
+import { type Decision, decideOutcome } from "../supervision/outcome.ts";
+import { readEntry, type TerminalEvent } from "../supervision/stream-tail.ts";
+import type { WorkerParts } from "../worker-parts.ts";
+import type { AttemptRecord } from "./attempt-record.ts";
+
+/** What an orphaned trainer gets to save and end: the next attempt waits for it. */
+const ORPHAN_GRACE_MS = 4_000;
+
+interface Orphan {
+  record: AttemptRecord;
+  api: AttemptApi;
+  logger: Logger;
+  /** The gateway says that the attempt is somebody else's by now. */
+  fenced: boolean;
+}
+
+async function isFencedOff(api: AttemptApi): Promise<boolean> {
+  try {
+    await api.renew();
+    return false;
+  } catch (error) {
+    return isFenced(error);
+  }
+}
+
+/** With the lease still ours the trainer may save; without it every further write of its would be a mistake. */
+async function endTrainer(parts: WorkerParts, { record, fenced, logger }: Orphan): Promise<void> {
+  const trainer = await parts.launcher.adopt(record.trainer);
+  if (!trainer) return;
+  logger.warn({ pid: trainer.identity.pid, fenced }, "ending the trainer of a dead worker");
+  if (!fenced) {
+    writeStopReason(attemptDirectory(parts.config.WORK_DIR, record), "preempted");
+    await parts.launcher.stop(trainer, "SIGTERM");
+    await Promise.race([parts.launcher.wait(trainer), sleep(ORPHAN_GRACE_MS)]);
+  }
+  await parts.launcher.stop(trainer, "SIGKILL");
+}
+
+/** What the dead worker had not yet brought to the gateway; answers with the trainer's last word. */
+async function forwardRest(parts: WorkerParts, { record, api, logger }: Orphan, signal: AbortSignal): Promise<TerminalEvent | null> {
+  const entries = await parts.redis.xrange(inStream(record.job_id, record.attempt), "-", "+");
+  const events = entries.map(readEntry).filter((event) => event !== null);
+  const push = {
+    source: "trainer" as const,
+    signal,
+    onCancel: () => undefined,
+    onRefused: (_event: unknown, reason: unknown) => logger.warn({ err: reason }, "event refused"),
+  };
+  for (const batch of batches(events)) await pushBatch(api, batch, push);
+  const last = events.find(({ event }) => (TERMINAL_EVENT_TYPES as readonly string[]).includes(event.type))?.event;
+  return last ? { type: last.type as TerminalEvent["type"], data: last.data } : null;
+}
+
+/** A trainer that had said its last word is believed; any other attempt was lost with its worker. */
+function judge(terminal: TerminalEvent | null): Decision {
+  if (terminal !== null && terminal.type !== "stopped") {
+    const exit = { code: null, signal: null };
+    return decideOutcome({ exit, terminal, stopReason: null, outOfMemory: false, logTail: "" });
+  }
+  const message = "The worker of this attempt ended without finishing it.";
+  return { outcome: "lost", failure: { code: "WORKER_LOST", message, hint: FAILURES.WORKER_LOST.hint } };
+}
+
+async function report(parts: WorkerParts, orphan: Orphan): Promise<void> {
+  const { record, api, logger } = orphan;
+  const directory = attemptDirectory(parts.config.WORK_DIR, record);
+  if (orphan.fenced) return await cleanUp(parts, record, directory);
+  const signal = AbortSignal.any([parts.outOfTime, AbortSignal.timeout(FINISH_LIMIT_MS)]);
+  if (record.finish) {
+    const answer = await deliverFinish(api, record.finish, signal, logger);
+    if (answer !== "unanswered") await cleanUp(parts, record, directory);
+    return;
+  }
+  const terminal = await forwardRest(parts, orphan, signal).catch((error: unknown) => {
+    logger.warn({ err: error }, "the rest of the events was not forwarded");
+    return null;
+  });
+  const exit = { code: null, signal: null };
+  const redact = createRedactor(record.secrets);
+  await endAttempt(parts, { api, directory, record, exit, decision: judge(terminal), redact, signal, logger });
+}
+
+/**
+ * Resolves when the trainers of dead workers are gone; `reported` when the gateway knows it, too. Never rejects.
+ */
+export async function recoverOrphans(parts: WorkerParts): Promise<{ found: number; reported: Promise<void> }> {
+  const recovering = parts.records.takeOrphans().map(async (record) => {
+    const logger = parts.logger.child({ job_id: record.job_id, attempt: record.attempt });
+    const api = createAttemptApi(parts.client, record);
+    const orphan = { record, api, logger, fenced: await isFencedOff(api) };
+    await endTrainer(parts, orphan).catch((error: unknown) => logger.error({ err: error }, "orphaned trainer not ended"));
+    return orphan;
+  });
+  const orphans = await Promise.all(recovering);
+  const reports = orphans.map((orphan) =>
+    report(parts, orphan).catch((error: unknown) => orphan.logger.error({ err: error }, "orphaned attempt not reported")),
+  );
+  return { found: orphans.length, reported: Promise.all(reports).then(() => undefined) };
+}

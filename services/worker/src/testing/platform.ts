@@ -1,0 +1,127 @@
+/** Gateway, Redis, S3 and a user with a dataset: everything around a worker, real. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ApiClient, createApiClient } from "@vision-platform/common/api-client";
+import { register } from "@vision-platform/contracts/api/auth";
+import { completeUpload, createDataset, createUpload, getDataset } from "@vision-platform/contracts/api/datasets";
+import { cancelJob, createJob, getJob, type Job, listJobEvents } from "@vision-platform/contracts/api/jobs";
+import { createProject } from "@vision-platform/contracts/api/projects";
+import type { JobEvent } from "@vision-platform/contracts/job-events";
+import { testServices } from "./config.ts";
+import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
+import type { ScriptStep } from "./script.ts";
+import { writeTestTrainers } from "./test-trainers.ts";
+import { startWorkerProcess, type WorkerProcess } from "./worker-process.ts";
+
+export interface TestPlatform {
+  gateway: GatewayProcess;
+  /** A temporary folder of the test. */
+  folder: string;
+  workDir: string;
+  /** A worker for the framework `scripted`; ended with the platform at the latest. */
+  worker(settings?: Record<string, string>): Promise<WorkerProcess>;
+  /** Submits and starts a job that follows the script. */
+  submit(script: ScriptStep[]): Promise<number>;
+  cancel(jobId: number): Promise<unknown>;
+  job(jobId: number): Promise<Job>;
+  events(jobId: number): Promise<JobEvent[]>;
+  /** The job once it is as wanted; throws with its last state after `limitMs`. */
+  until(jobId: number, wanted: (job: Job) => boolean, limitMs?: number): Promise<Job>;
+  stop(): Promise<void>;
+}
+
+/** Asks until the answer is not undefined. Throws after `limitMs`. */
+export async function eventually<Value>(ask: () => Promise<Value | undefined> | Value | undefined, limitMs = 20_000): Promise<Value> {
+  const deadline = Date.now() + limitMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > deadline) throw new Error(`nothing came within ${limitMs} ms`);
+    await sleep(20);
+  }
+}
+
+function workerSettings(gateway: GatewayProcess, dirs: { trainers: string; work: string }): Record<string, string> {
+  const services = testServices();
+  return {
+    FRAMEWORK: "scripted",
+    GATEWAY_URL: gateway.url,
+    INTERNAL_TOKEN: gateway.internal_token,
+    REDIS_URL: gateway.redis_url,
+    S3_ENDPOINT: services.TEST_S3_ENDPOINT,
+    S3_ACCESS_KEY_ID: services.TEST_S3_ACCESS_KEY_ID,
+    S3_SECRET_ACCESS_KEY: services.TEST_S3_SECRET_ACCESS_KEY,
+    STORAGE_BUCKET: services.TEST_S3_BUCKET,
+    WORK_DIR: dirs.work,
+    TRAINERS_DIR: dirs.trainers,
+    TRAINER_ENVS_DIR: dirs.trainers,
+    GRACE_S: "2",
+  };
+}
+
+/** A READY dataset through the public API; the ingest is done by a worker with the script trainer. */
+async function makeDataset(client: ApiClient, project_id: number, settings: Record<string, string>): Promise<number> {
+  const dataset = await client.call(createDataset, { body: { project_id, name: "d", task_type: "image_classification" } });
+  const params = { dataset_id: dataset.id };
+  const file = Buffer.alloc(64);
+  const upload = await client.call(createUpload, { params, body: { filename: "d.zip", bytes: file.length } });
+  await fetch(upload.urls[0]?.url ?? "", { method: "PUT", body: file });
+  await client.call(completeUpload, { params: { ...params, upload_id: upload.upload_id }, body: {} });
+  const worker = await startWorkerProcess({ ...settings, FRAMEWORK: "dataset" });
+  await eventually(async () => (await client.call(getDataset, { params })).latest_version ?? undefined);
+  await worker.stop();
+  return dataset.id;
+}
+
+/** Stop it in `afterAll`. */
+export async function startTestPlatform(): Promise<TestPlatform> {
+  const folder = mkdtempSync(join(tmpdir(), "vp-worker-"));
+  const dirs = { trainers: join(folder, "trainers"), work: join(folder, "work") };
+  writeTestTrainers(dirs.trainers);
+  const gateway = await startGatewayProcess(dirs.trainers);
+  const settings = workerSettings(gateway, dirs);
+  const body = { email: "someone@example.org", password: "correct horse battery" };
+  const session = await createApiClient(gateway.url).call(register, { body });
+  const client = createApiClient(gateway.url, session.access_token);
+  const project_id = (await client.call(createProject, { body: { name: "p" } })).id;
+  const dataset_id = await makeDataset(client, project_id, settings);
+  const workers: WorkerProcess[] = [];
+  const job = (job_id: number) => client.call(getJob, { params: { job_id } });
+
+  return {
+    gateway,
+    folder,
+    workDir: dirs.work,
+    async worker(more = {}) {
+      const started = await startWorkerProcess({ ...settings, ...more });
+      workers.push(started);
+      return started;
+    },
+    async submit(script) {
+      const spec = { framework: "scripted", model_name: "script", task_type: "image_classification" as const };
+      const sizes = { epochs: 1, batch_size: 1, learning_rate: 0.1 };
+      const request = { project_id, dataset_id, ...spec, ...sizes, config: { script }, start: true };
+      return (await client.call(createJob, { body: request })).id;
+    },
+    cancel: (job_id) => client.call(cancelJob, { params: { job_id } }),
+    job,
+    events: async (job_id) => (await client.call(listJobEvents, { params: { job_id }, query: { limit: 1000 } })).items,
+    async until(job_id, wanted, limitMs) {
+      let last: Job | undefined;
+      return await eventually(async () => {
+        last = await job(job_id);
+        return wanted(last) ? last : undefined;
+      }, limitMs).catch(() => {
+        throw new Error(`job ${job_id} is ${JSON.stringify(last)}`);
+      });
+    },
+    async stop() {
+      for (const each of workers) each.kill("SIGCONT");
+      await Promise.all(workers.map((each) => each.stop().catch(() => undefined)));
+      await gateway.stop();
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

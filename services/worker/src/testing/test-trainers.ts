@@ -1,0 +1,40 @@
+/** Trainers for tests: frameworks whose command is the script trainer. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
+
+const SCRIPT_TRAINER = join(import.meta.dirname, "script-trainer.ts");
+
+function manifest(framework: string, kind: "train" | "ingest"): TrainerManifest {
+  return {
+    contract_version: 1,
+    framework,
+    title: "Does what a script says",
+    license: "Apache-2.0",
+    image: "none",
+    enabled: true,
+    kinds: { [kind]: { command: [process.execPath, SCRIPT_TRAINER] } },
+    tasks: { image_classification: { primary_metric: "val/top1", direction: "max" } },
+    hyperparameters: { type: "object", additionalProperties: true },
+    models: [
+      {
+        name: "script",
+        title: "Script",
+        tasks: ["image_classification"],
+        params_m: 0,
+        input_size: 1,
+        license: "Apache-2.0",
+        tags: [],
+        pretrained: false,
+      },
+    ],
+  };
+}
+
+/** Writes `<dir>/scripted/trainer.json` (kind train) and `<dir>/dataset/trainer.json` (kind ingest). */
+export function writeTestTrainers(dir: string): void {
+  for (const [framework, kind] of [["scripted", "train"], ["dataset", "ingest"]] as const) {
+    mkdirSync(join(dir, framework), { recursive: true });
+    writeFileSync(join(dir, framework, "trainer.json"), JSON.stringify(manifest(framework, kind)));
+  }
+}

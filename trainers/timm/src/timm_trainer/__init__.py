@@ -1,0 +1,1 @@
+"""Trains image classifiers with timm's models. `python -m timm_trainer` runs one job; see train.py."""

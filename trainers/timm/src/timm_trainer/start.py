@@ -1,0 +1,54 @@
+"""From the environment to the training loop: settings, dataset and framework, the slow ones side by side."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from vision_trainer.cpu_limits import available_cpus
+from vision_trainer.dataset import DatasetReader, open_dataset
+from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.run import TrainerJob, TrainerOutcome
+
+from .lazy_compiler import postpone_compiler
+from .settings import TimmSettings, read_settings
+
+log = logging.getLogger(__name__)
+
+
+def start(job: TrainerJob) -> TrainerOutcome:
+    """Fetches the dataset while torch and timm load, then trains."""
+    settings = read_settings(job.env.config)
+    if job.env.task_type != "image_classification":
+        raise TrainerFailure(
+            FailureCode.BAD_CONFIG, f"TASK_TYPE: found {job.env.task_type!r}, expected 'image_classification'."
+        )
+    with ThreadPoolExecutor(1, thread_name_prefix="dataset") as aside:
+        fetching = aside.submit(_fetch_dataset, job)
+        _prepare_torch()
+        from .train import train
+
+        reader = fetching.result()
+    job.leave_if_stopped()
+    return train(job, settings, reader, threads=_loader_threads(job, settings))
+
+
+def _prepare_torch() -> None:
+    """What has to be decided before torch is loaded."""
+    # Threads that spin while they wait make training ten times slower as soon as anything else wants a CPU (measured).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    postpone_compiler()
+
+
+def _fetch_dataset(job: TrainerJob) -> DatasetReader:
+    job.events.phase("downloading", 0.0)
+    reader = open_dataset(job.storage, job.env.dataset_uri, job.cache_dir, splits=("train", "val", "test"))
+    job.events.phase("downloading", 100.0)
+    return reader
+
+
+def _loader_threads(job: TrainerJob, settings: TimmSettings) -> int:
+    """One thread at least; on small machines no more, because torch wants the CPUs itself."""
+    wanted = settings.num_workers if settings.num_workers is not None else job.env.num_workers
+    return max(1, wanted if wanted is not None else min(8, available_cpus() // 2))

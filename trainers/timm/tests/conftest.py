@@ -1,0 +1,104 @@
+"""Real parts for the tests: an S3 server, and the handwritten digits of scikit-learn as a canonical dataset."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+from dataset_writer import Picture, write_dataset
+from real_services import S3Server, s3_server
+from trainer_process import TrainerProcess, job_environment
+
+from vision_trainer.storage import Storage
+
+_JOB_IDS = count(1000)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Two datasets in the S3 server: all digits, and a few of them for tests that only need any data."""
+
+    all_uri: str
+    few_uri: str
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Starts training jobs against the S3 server."""
+
+    server: S3Server
+    digits: Digits
+    folder: Path
+
+    def new_id(self) -> int:
+        """A job id not used before in this run."""
+        return next(_JOB_IDS)
+
+    def start(self, job_id: int | None = None, *, dataset: str | None = None, **changes: str | None) -> TrainerProcess:
+        """Starts `python -m timm_trainer`; by default a short job on a few digits."""
+        environment = job_environment(
+            self.server.environment(),
+            self.new_id() if job_id is None else job_id,
+            dataset or self.digits.few_uri,
+            self.server.bucket,
+            **{"CACHE_DIR": str(self.folder / "cache"), "CONFIG_JSON": '{"image_size": 32}', **changes},
+        )
+        return TrainerProcess("timm_trainer", environment, self.folder)
+
+    def output_uri(self, job_id: int) -> str:
+        """Where the job's objects lie."""
+        return f"s3://{self.server.bucket}/jobs/{job_id}"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def storage(server: S3Server) -> Storage:
+    """A client of it."""
+    return server.storage()
+
+
+@pytest.fixture(scope="session")
+def digits(server: S3Server, storage: Storage) -> Digits:
+    """The digits, uploaded once."""
+    pictures = digit_pictures(32)
+    uris = Digits(f"s3://{server.bucket}/datasets/1/v1/", f"s3://{server.bucket}/datasets/2/v1/")
+    classes = [str(digit) for digit in range(10)]
+    write_dataset(storage, uris.all_uri, classes, pictures)
+    train = [picture for picture in pictures if picture.split == "train"][:200]
+    val = [picture for picture in pictures if picture.split == "val"][:50]
+    write_dataset(storage, uris.few_uri, classes, [*train, *val])
+    return uris
+
+
+@pytest.fixture(scope="session")
+def jobs(server: S3Server, digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    """Starts jobs."""
+    return Jobs(server, digits, tmp_path_factory.mktemp("jobs"))
+
+
+def digit_pictures(size: int) -> list[Picture]:
+    """The 1,797 real digits of scikit-learn as PNG files of size x size; every fifth one is for validation."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    pictures = []
+    for number, (pixels, label) in enumerate(zip(data.images, data.target, strict=True)):
+        image = Image.fromarray((pixels * (255 / 16)).astype("uint8")).resize((size, size), Image.Resampling.BICUBIC)
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        split = "val" if number % 5 == 0 else "train"
+        pictures.append(Picture(split, int(label), size, size, file.getvalue()))
+    return pictures
+
+
