@@ -4,7 +4,7 @@ import { z } from "zod";
 import { ROOT } from "./paths.ts";
 import { installEnvs } from "./prepare.ts";
 import { createProgress, progressMode } from "./progress.ts";
-import { allTrainerEnvs, trainerEnv } from "./python-env.ts";
+import { allEnvs, trainerEnv } from "./python-env.ts";
 import { commandRunner, type Run, runSuite, type SuiteResult, sumUp } from "./suite.ts";
 import { pythonProjects } from "./trainers.ts";
 
@@ -32,13 +32,14 @@ export async function fix(json: boolean): Promise<number> {
 
 /** `./vp bench [name]`: runs the benchmarks. Gives back the exit code. */
 export async function bench(name: string | null, json: boolean): Promise<number> {
+  await installPython(json);
   const args = [join(ROOT, "bench/src/main.ts"), ...(name ? [name] : []), ...(json ? ["--json"] : [])];
   return commandRunner(false)(process.execPath, args, { cwd: ROOT });
 }
 
 /** Installs the environments of all Python projects, with progress. */
 export async function installPython(json: boolean): Promise<void> {
-  const plans = allTrainerEnvs();
+  const plans = allEnvs();
   const progress = createProgress(progressMode(json), plans.length + 1);
   try {
     await installEnvs(plans, progress);

@@ -5,7 +5,7 @@ import { fetchEnvironment, loadSettings, type Settings } from "./config.ts";
 import { ROOT, vpPaths } from "./paths.ts";
 import { choosePorts } from "./ports.ts";
 import { postgresBinaries } from "./postgres.ts";
-import { allTrainerEnvs, demoEnv, isInstalled } from "./python-env.ts";
+import { allEnvs, isInstalled } from "./python-env.ts";
 import { findOnPath, installedValkey, redisOnPath } from "./redis-binary.ts";
 import { asUser, serverUser } from "./server-user.ts";
 import { platformStatus } from "./status.ts";
@@ -45,7 +45,7 @@ export async function examine(): Promise<Finding[]> {
     await asyncFinding("Postgres", () => postgresFound(settings), "npm ci, or set DATABASE_URL"),
     redisFound(settings),
     finding("S3", () => s3Found(settings), "npm ci, or set S3_ENDPOINT with S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"),
-    ...[...allTrainerEnvs(), demoEnv()].map((plan): Finding => {
+    ...allEnvs().map((plan): Finding => {
       const name = `Python environment ${plan.name}`;
       if (isInstalled(plan)) return { name, state: "ok", found: "installed" };
       return { name, state: "later", found: "not installed as its lock asks", repair: "./vp up installs it" };
@@ -94,7 +94,7 @@ function pythonFound(): string {
 function diskFree(): string {
   const { bavail, bsize } = statfsSync(ROOT);
   const free = bavail * bsize;
-  const installed = allTrainerEnvs().every(isInstalled);
+  const installed = allEnvs().every(isInstalled);
   const wanted = installed ? DISK_AFTER_INSTALL : DISK_BEFORE_INSTALL;
   const found = `${(free / GIB).toFixed(1)} GiB free`;
   if (free < wanted) throw new Error(`${found}, ${wanted / GIB} GiB are needed`);

@@ -1,6 +1,8 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Settings } from "./config.ts";
-import type { VpPaths } from "./paths.ts";
+import { withLock } from "./lock.ts";
+import { type VpPaths, vpPaths } from "./paths.ts";
 import { createCluster } from "./postgres.ts";
 import type { Progress } from "./progress.ts";
 import { type EnvPlan, ensureEnv, isInstalled, trainerEnv } from "./python-env.ts";
@@ -35,9 +37,25 @@ async function installAll(settings: Settings, progress: Progress): Promise<void>
 
 /** Installs Python environments one after the other: each uses the whole network and disk by itself. */
 export async function installEnvs(plans: EnvPlan[], progress: Progress): Promise<void> {
-  const missing = plans.filter((plan) => !isInstalled(plan));
-  if (missing.length === 0) return;
-  await progress.run("uv, the Python installer", async (detail) => void (await ensureUv(detail)));
-  for (const plan of missing)
-    await progress.run(`Python environment ${plan.name}`, (detail) => ensureEnv(plan, detail));
+  if (plans.every(isInstalled)) return;
+  const install = async () => {
+    removeUnfinished(vpPaths().envs);
+    // Looked at again: whoever held the lock before us may have installed them.
+    const missing = plans.filter((plan) => !isInstalled(plan));
+    await progress.run("uv, the Python installer", async (detail) => void (await ensureUv(detail)));
+    for (const plan of missing) {
+      await progress.run(`Python environment ${plan.name}`, (detail) => ensureEnv(plan, detail));
+    }
+  };
+  await withLock(join(vpPaths().dir, "envs.lock"), install, (holder) => {
+    process.stderr.write(`waiting for another ./vp that installs Python environments (process ${holder.pid})\n`);
+  });
+}
+
+/** What an interrupted installation left; only ever called by the one who holds the lock. */
+function removeUnfinished(envs: string): void {
+  if (!existsSync(envs)) return;
+  for (const name of readdirSync(envs)) {
+    if (/\.(new|old)-\d+$/.test(name)) rmSync(join(envs, name), { recursive: true, force: true });
+  }
 }

@@ -24,9 +24,15 @@ export function demoEnv(): EnvPlan {
   return { name: "demo", path: join(vpPaths().envs, "demo"), lock: join(dir, "requirements.lock"), editable: [] };
 }
 
-/** Plans for every Python project of this checkout. */
-export function allTrainerEnvs(): EnvPlan[] {
-  return pythonProjects().map(trainerEnv);
+/** The environment that generates the Pydantic models from shared-contracts. */
+export function contractsEnv(): EnvPlan {
+  const lock = join(ROOT, "shared-contracts/requirements.lock");
+  return { name: "contracts", path: join(vpPaths().envs, "contracts"), lock, editable: [] };
+}
+
+/** Every Python environment of this checkout: what checks and tests need. */
+export function allEnvs(): EnvPlan[] {
+  return [...pythonProjects().map(trainerEnv), demoEnv(), contractsEnv()];
 }
 
 /** True when the environment is installed exactly as its lock and project files ask. */

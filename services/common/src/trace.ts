@@ -13,6 +13,7 @@ const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{
 /** Goes on with the caller's trace when its `traceparent` header is valid, else begins one. */
 export function continueTrace(header: string | undefined): Trace {
   const traceId = header === undefined ? undefined : TRACEPARENT.exec(header)?.[1];
-  const trace_id = traceId ?? randomBytes(16).toString("hex");
-  return { trace_id, traceparent: `00-${trace_id}-${randomBytes(8).toString("hex")}-01` };
+  const random = randomBytes(24).toString("hex");
+  const trace_id = traceId ?? random.slice(16);
+  return { trace_id, traceparent: `00-${trace_id}-${random.slice(0, 16)}-01` };
 }

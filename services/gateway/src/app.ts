@@ -1,4 +1,5 @@
 /** The express application: what every request passes, and where it ends. */
+import { createServer, type Server } from "node:http";
 import { notFound } from "@vision-platform/common/app-error";
 import cors from "cors";
 import express, { type Express } from "express";
@@ -12,7 +13,7 @@ import type { Gateway } from "./gateway.ts";
 import { createIdempotencyStore } from "./http/idempotency.ts";
 import { problemHandler } from "./http/problem.ts";
 import { createRouter } from "./http/router.ts";
-import { requestLog, requestMetrics, tracing } from "./http/telemetry.ts";
+import { observing, tracing } from "./http/telemetry.ts";
 import { jobsRoutes } from "./jobs/jobs.routes.ts";
 import { modelsRoutes } from "./models/models.routes.ts";
 import { projectsRoutes } from "./projects/projects.routes.ts";
@@ -35,8 +36,13 @@ export interface AppOptions {
   checkResponses?: boolean;
 }
 
+/** Answers on keep-alive connections; half a minute of silence ends one, and a request must have arrived within one. */
+export function createGatewayServer(gateway: Gateway, options: AppOptions = {}): Server {
+  return createServer({ keepAliveTimeout: 30_000, requestTimeout: 60_000 }, createApp(gateway, options));
+}
+
 /** Throws when an operation of the contracts is bound twice or not at all. */
-export function createApp(gateway: Gateway, options: AppOptions = {}): Express {
+function createApp(gateway: Gateway, options: AppOptions): Express {
   const { config, health } = gateway;
   const app = express();
   app.disable("x-powered-by");
@@ -45,7 +51,7 @@ export function createApp(gateway: Gateway, options: AppOptions = {}): Express {
   app.set("query parser", "simple");
   app.set("trust proxy", config.TRUST_PROXY);
 
-  app.use(tracing(), requestLog(gateway.logger), requestMetrics(health.registry));
+  app.use(tracing(), observing(gateway.logger, health.registry));
   app.use(
     helmet({
       contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] }, useDefaults: false },
@@ -64,13 +70,14 @@ export function createApp(gateway: Gateway, options: AppOptions = {}): Express {
   app.use((request) => {
     throw notFound(`Nothing is at ${request.path}`, "route_not_found");
   });
-  app.use(problemHandler);
+  app.use(problemHandler(gateway.logger));
   return app;
 }
 
 function operations(gateway: Gateway, options: AppOptions) {
   const router = createRouter({
     db: gateway.db,
+    logger: gateway.logger,
     access: {
       user: (token) => gateway.verifyUser(token),
       attempt: (token) => gateway.tokens.verifyCallbackToken(token),

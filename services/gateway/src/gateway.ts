@@ -3,7 +3,7 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { createHealth, type Health } from "@vision-platform/common/health";
 import type { Logger } from "@vision-platform/common/logger";
 import { checkRedis, connectRedis } from "@vision-platform/common/redis";
-import { checkBucket, createS3Client, ensureBucket } from "@vision-platform/common/s3";
+import { checkBucket, createS3Client } from "@vision-platform/common/s3";
 import type { Redis } from "ioredis";
 import { type Kysely, sql } from "kysely";
 import { API_KEY_PREFIX, type ApiKeys, createApiKeys } from "./auth/api-keys.service.ts";
@@ -11,11 +11,11 @@ import { createPasswords, type Passwords } from "./auth/passwords.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import type { GatewayConfig } from "./config.ts";
 import { connectDatabase } from "./db/db.ts";
-import { migrate } from "./db/migrate.ts";
 import type { Database } from "./db/schema.ts";
 import type { Principal } from "./http/access.ts";
 import { createJobParts, type JobParts } from "./jobs/job-parts.ts";
 import { type Catalogue, loadCatalogue } from "./models/catalogue.ts";
+import { makeBucketWhenUp, migrateWhenUp } from "./start-up.ts";
 
 export interface Gateway extends JobParts {
   config: GatewayConfig;
@@ -41,7 +41,7 @@ export interface Gateway extends JobParts {
   close(): Promise<void>;
 }
 
-/** Connects, migrates and makes the bucket. Rejects when Postgres does not answer; Redis and S3 may come later. */
+/** Connects, migrates and makes the bucket. Rejects when Postgres does not answer for 30 s; Redis and S3 may come later. */
 export async function createGateway(config: GatewayConfig, logger: Logger): Promise<Gateway> {
   const catalogue = await loadCatalogue(config.TRAINERS_DIR);
   const db = connectDatabase(config.DATABASE_URL);
@@ -53,16 +53,13 @@ export async function createGateway(config: GatewayConfig, logger: Logger): Prom
     redis: () => checkRedis(redis),
     s3: () => checkBucket(s3, config.STORAGE_BUCKET),
   });
-  const applied = await migrate(db);
-  if (applied.length > 0) logger.info({ applied }, "database migrated");
-  ensureBucket(s3, config.STORAGE_BUCKET).catch((error: unknown) =>
-    logger.warn({ err: error }, "the bucket is not there yet"),
-  );
+  await migrateWhenUp(db, logger);
 
   const tokens = createTokens(config);
   const apiKeys = createApiKeys(db);
   const jobParts = createJobParts({ redis, config, logger, health });
   const drain = new AbortController();
+  void makeBucketWhenUp(s3, config.STORAGE_BUCKET, logger, drain.signal);
   return {
     ...{ config, logger, db, redis, s3, publicS3, health, catalogue, tokens, apiKeys, ...jobParts },
     passwords: createPasswords(),

@@ -1,7 +1,6 @@
-import { createServer } from "node:http";
 import { closeServer, drainOnSignal, listen, start } from "@vision-platform/common/lifecycle";
 import { createLogger } from "@vision-platform/common/logger";
-import { createApp } from "./app.ts";
+import { createGatewayServer } from "./app.ts";
 import { readConfig } from "./config.ts";
 import { createGateway } from "./gateway.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -11,7 +10,7 @@ await start(async () => {
   const config = readConfig();
   const logger = createLogger("gateway", config.LOG_LEVEL);
   const gateway = await createGateway(config, logger);
-  const server = createServer(createApp(gateway));
+  const server = createGatewayServer(gateway);
   const background = startBackground(gateway);
   const housekeeping = startHousekeeping(gateway);
   const port = await listen(server, config.PORT, config.HOST);

@@ -1,6 +1,6 @@
 /** For tests: a whole gateway on a free port over the real Postgres, Redis and S3 of the run. */
 import { randomBytes } from "node:crypto";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import { join } from "node:path";
 import { type ApiClient, createApiClient } from "@vision-platform/common/api-client";
 import { closeServer, listen } from "@vision-platform/common/lifecycle";
@@ -9,7 +9,7 @@ import { connectRedis } from "@vision-platform/common/redis";
 import { createApiKey, register, type Session } from "@vision-platform/contracts/api/auth";
 import { createProject } from "@vision-platform/contracts/api/projects";
 import { sql } from "kysely";
-import { createApp } from "./app.ts";
+import { createGatewayServer } from "./app.ts";
 import { type GatewayConfig, readConfig, testServices } from "./config.ts";
 import { connectDatabase } from "./db/db.ts";
 import { createGateway, type Gateway } from "./gateway.ts";
@@ -60,11 +60,15 @@ async function makeDatabase(adminUrl: string): Promise<{ url: string; drop(): Pr
   };
 }
 
-/** Redis has 16 logical databases; each test gateway takes the next of 1 to 15, so that queues and streams stay apart. */
+/** Redis has 16 logical databases; each test gateway takes the next of 1 to 14, so that queues and streams stay apart. */
 async function ownRedis(url: string): Promise<string> {
   const counter = connectRedis(url, "blocking");
   const own = new URL(url);
-  own.pathname = `/${1 + ((await counter.incr("test:gateways")) % 15)}`;
+  const place = 1 + ((await counter.incr("test:gateways")) % 14);
+  own.pathname = `/${place}`;
+  // The numbers come round again: what an earlier gateway left would be taken for ours.
+  await counter.select(place);
+  await counter.flushdb();
   counter.disconnect();
   return own.href;
 }
@@ -90,7 +94,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     ...options.config,
   };
   const gateway = await createGateway(config, createLogger("gateway", services.TEST_LOG_LEVEL));
-  const server = createServer(createApp(gateway, { checkResponses: options.checkResponses ?? true }));
+  const server = createGatewayServer(gateway, { checkResponses: options.checkResponses ?? true });
   const background = options.background === false ? undefined : startBackground(gateway);
   const url = `http://127.0.0.1:${await listen(server, 0, "127.0.0.1")}`;
   const anonymous = createApiClient(url);

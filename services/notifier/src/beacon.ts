@@ -51,7 +51,8 @@ export async function beat({ readers, end, announce, feeds, gateway }: BeaconPar
       if (permission?.status !== "ok") {
         for (const reader of whose) {
           if (job_id !== undefined && reader.jobs.has(job_id)) end(reader, { job_id, reason: "forbidden" });
-          if (project_id !== undefined && reader.projects.has(project_id)) end(reader, { project_id, reason: "forbidden" });
+          if (project_id !== undefined && reader.projects.has(project_id))
+            end(reader, { project_id, reason: "forbidden" });
         }
       }
       for (const head of permission?.heads ?? []) heads.set(head.job_id, head);

@@ -64,7 +64,10 @@ export class GatewayPort {
   /** The same for many at once, in the order asked. */
   async mayWatchAll(wanted: Wanted[]): Promise<Permission[]> {
     if (wanted.length === 0) return [];
-    const { results, heads } = await this.#api.call(checkSubscriptions, { body: { subscriptions: wanted }, timeout: TIMEOUT_MS });
+    const { results, heads } = await this.#api.call(checkSubscriptions, {
+      body: { subscriptions: wanted },
+      timeout: TIMEOUT_MS,
+    });
     const byJob = new Map(heads.map((head) => [head.job_id, head]));
     const byProject = Map.groupBy(heads, (head) => head.project_id);
     return wanted.map(({ job_id, project_id }, index) => {

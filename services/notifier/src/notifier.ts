@@ -31,7 +31,11 @@ export interface Pace {
 }
 
 /** Starts listening; rejects when the port is taken. */
-export async function startNotifier(config: NotifierConfig, logger: Logger, pace: Pace = { beaconMs: BEACON_MS, limits: LIMITS }): Promise<Notifier> {
+export async function startNotifier(
+  config: NotifierConfig,
+  logger: Logger,
+  pace: Pace = { beaconMs: BEACON_MS, limits: LIMITS },
+): Promise<Notifier> {
   const redis = connectRedis(config.REDIS_URL, "command", { enableOfflineQueue: true });
   const gateway = new GatewayPort(config.GATEWAY_URL, config.INTERNAL_TOKEN);
   const health = createHealth("notifier", { gateway: () => gateway.check(), redis: () => checkRedis(redis) });
@@ -66,7 +70,11 @@ export async function startNotifier(config: NotifierConfig, logger: Logger, pace
     });
   });
 
-  const received = new Counter({ name: "vp_events_received_total", help: "Committed events read from Redis", registers: [health.registry] });
+  const received = new Counter({
+    name: "vp_events_received_total",
+    help: "Committed events read from Redis",
+    registers: [health.registry],
+  });
   const stream = readOutStream(connectRedis(config.REDIS_URL, "blocking"), logger, (event) => {
     received.inc();
     feeds.accept(event);
@@ -82,7 +90,12 @@ export async function startNotifier(config: NotifierConfig, logger: Logger, pace
     },
     pace.beaconMs,
   );
-  addGauges(health, { sockets: () => subscriptions.size, feeds: () => feeds.size, stalled: () => backPressure.figures.stalled, ended: () => backPressure.figures.ended });
+  addGauges(health, {
+    sockets: () => subscriptions.size,
+    feeds: () => feeds.size,
+    stalled: () => backPressure.figures.stalled,
+    ended: () => backPressure.figures.ended,
+  });
 
   const port = await listen(http, config.PORT, config.HOST);
   return {
@@ -114,7 +127,12 @@ async function handOver(io: LiveServer): Promise<void> {
 }
 
 function addGauges(health: Health, values: Record<"sockets" | "feeds" | "stalled" | "ended", () => number>): void {
-  const help = { sockets: "Connected clients", feeds: "Jobs watched by somebody", stalled: "Clients that do not keep up", ended: "Connections ended because the client was too slow" };
+  const help = {
+    sockets: "Connected clients",
+    feeds: "Jobs watched by somebody",
+    stalled: "Clients that do not keep up",
+    ended: "Connections ended because the client was too slow",
+  };
   for (const [name, read] of Object.entries(values)) {
     new Gauge({
       name: `vp_live_${name}`,

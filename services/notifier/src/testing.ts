@@ -91,7 +91,9 @@ export class TestWorld {
 
   async user(): Promise<TestUser> {
     const email = `${randomBytes(6).toString("hex")}@example.org`;
-    const session = await createApiClient(this.gateway.url).call(register, { body: { email, password: "correct horse battery" } });
+    const session = await createApiClient(this.gateway.url).call(register, {
+      body: { email, password: "correct horse battery" },
+    });
     return { ...createApiClient(this.gateway.url, session.access_token), session };
   }
 
@@ -108,17 +110,34 @@ export class TestWorld {
     const upload = await owner.call(createUpload, { params, body: { filename: "a.zip", bytes: zip.length } });
     const put = await fetch(upload.urls[0]?.url ?? "", { method: "PUT", body: zip });
     if (!put.ok) throw new Error(`the storage answers ${put.status}`);
-    const { job_id } = await owner.call(completeUpload, { params: { ...params, upload_id: upload.upload_id }, body: {} });
+    const { job_id } = await owner.call(completeUpload, {
+      params: { ...params, upload_id: upload.upload_id },
+      body: {},
+    });
     const attempt = { job_id, attempt: 1 };
-    const { lease_token } = await this.#internal.call(claimAttempt, { params: attempt, body: { worker_id: "test", host: "test" } });
+    const { lease_token } = await this.#internal.call(claimAttempt, {
+      params: attempt,
+      body: { worker_id: "test", host: "test" },
+    });
     const { head } = await this.#internal.call(replayEvents, { params: { job_id }, query: { after: 0 } });
     return new TestJob(this.#internal, attempt, lease_token, head);
   }
 
   /** `redisUrl`: another one, where nothing is published, stands for publications that are lost. */
   async notifier(pace: Partial<Pace> = {}, redisUrl = this.redisUrl): Promise<string> {
-    const config = { PORT: 0, HOST: "127.0.0.1", REDIS_URL: redisUrl, GATEWAY_URL: this.gateway.url, INTERNAL_TOKEN: this.internalToken, LOG_LEVEL: "error" as const };
-    const notifier = await startNotifier(config, createLogger("notifier", testServices().TEST_LOG_LEVEL), { beaconMs: BEACON_MS, limits: LIMITS, ...pace });
+    const config = {
+      PORT: 0,
+      HOST: "127.0.0.1",
+      REDIS_URL: redisUrl,
+      GATEWAY_URL: this.gateway.url,
+      INTERNAL_TOKEN: this.internalToken,
+      LOG_LEVEL: "error" as const,
+    };
+    const notifier = await startNotifier(config, createLogger("notifier", testServices().TEST_LOG_LEVEL), {
+      beaconMs: BEACON_MS,
+      limits: LIMITS,
+      ...pace,
+    });
     this.#notifiers.push(notifier);
     return `http://127.0.0.1:${notifier.port}`;
   }
@@ -133,7 +152,14 @@ export class TestWorld {
   shortToken(userId: number, seconds: number): string {
     const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
     const now = Math.floor(Date.now() / 1000);
-    const claims = { sub: String(userId), is_admin: false, iat: now, exp: now + seconds, iss: "vision-platform", aud: "vision-platform-api" };
+    const claims = {
+      sub: String(userId),
+      is_admin: false,
+      iat: now,
+      exp: now + seconds,
+      iss: "vision-platform",
+      aud: "vision-platform-api",
+    };
     const signed = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`;
     return `${signed}.${createHmac("sha256", this.jwtSecret).update(signed).digest("base64url")}`;
   }
@@ -165,17 +191,32 @@ export class TestJob {
 
   /** Commits so many log events, or these. */
   async push(events: number | { type: string; data: object }[]): Promise<void> {
-    const list = typeof events === "number" ? Array.from({ length: events }, () => ({ type: "log", data: { level: "info", message: "x" } })) : events;
+    const list =
+      typeof events === "number"
+        ? Array.from({ length: events }, () => ({ type: "log", data: { level: "info", message: "x" } }))
+        : events;
     for (let from = 0; from < list.length; from += 200) {
-      const part = list.slice(from, from + 200).map((event) => ({ v: 1 as const, ts: new Date().toISOString(), src_seq: ++this.#srcSeq, ...event, data: { ...event.data } }));
-      await this.#internal.call(pushEvents, { params: this.#attempt, body: { lease_token: this.#leaseToken, source: "trainer", events: part } });
+      const part = list.slice(from, from + 200).map((event) => ({
+        v: 1 as const,
+        ts: new Date().toISOString(),
+        src_seq: ++this.#srcSeq,
+        ...event,
+        data: { ...event.data },
+      }));
+      await this.#internal.call(pushEvents, {
+        params: this.#attempt,
+        body: { lease_token: this.#leaseToken, source: "trainer", events: part },
+      });
       this.head += part.length;
     }
   }
 
   async fail(): Promise<void> {
     const failure = { code: "BAD_CONFIG" as const, message: "as the test wants it" };
-    await this.#internal.call(finishAttempt, { params: this.#attempt, body: { lease_token: this.#leaseToken, outcome: "failed", exit_code: 2, failure } });
+    await this.#internal.call(finishAttempt, {
+      params: this.#attempt,
+      body: { lease_token: this.#leaseToken, outcome: "failed", exit_code: 2, failure },
+    });
   }
 }
 

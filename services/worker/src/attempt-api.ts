@@ -1,7 +1,13 @@
 /** What the worker says to the gateway about one attempt; every word carries the fence. */
 import type { ApiClient } from "@vision-platform/common/api-client";
 import { AppError } from "@vision-platform/common/app-error";
-import { type AttemptSpec, claimAttempt, finishAttempt, pushEvents, renewLease } from "@vision-platform/contracts/api/internal";
+import {
+  type AttemptSpec,
+  claimAttempt,
+  finishAttempt,
+  pushEvents,
+  renewLease,
+} from "@vision-platform/contracts/api/internal";
 import type { BodyInput, ResponseOf } from "@vision-platform/contracts/api/operation";
 
 /** Job, attempt and the token that the claim gave: together the right to speak for the attempt. */
@@ -37,7 +43,11 @@ const RENEW_TIMEOUT_MS = 4_000;
 const PUSH_TIMEOUT_MS = 10_000;
 
 /** Takes the lease. Rejects with a fenced error when somebody has it or the attempt is over. */
-export function claim(client: ApiClient, ids: { job_id: number; attempt: number }, worker: { worker_id: string; host: string }): Promise<AttemptSpec> {
+export function claim(
+  client: ApiClient,
+  ids: { job_id: number; attempt: number },
+  worker: { worker_id: string; host: string },
+): Promise<AttemptSpec> {
   return client.call(claimAttempt, { params: ids, body: worker, timeout: CLAIM_TIMEOUT_MS });
 }
 
@@ -47,10 +57,16 @@ export function createAttemptApi(client: ApiClient, fence: Fence): AttemptApi {
   const until = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
   return {
     fence,
-    renew: (signal) => client.call(renewLease, { params, body: { lease_token }, timeout: RENEW_TIMEOUT_MS, ...until(signal) }),
+    renew: (signal) =>
+      client.call(renewLease, { params, body: { lease_token }, timeout: RENEW_TIMEOUT_MS, ...until(signal) }),
     push: (events, signal) =>
       client.call(pushEvents, { params, body: { lease_token, ...events }, timeout: PUSH_TIMEOUT_MS, ...until(signal) }),
     finish: (finish, signal) =>
-      client.call(finishAttempt, { params, body: { lease_token, ...finish }, timeout: PUSH_TIMEOUT_MS, ...until(signal) }),
+      client.call(finishAttempt, {
+        params,
+        body: { lease_token, ...finish },
+        timeout: PUSH_TIMEOUT_MS,
+        ...until(signal),
+      }),
   };
 }

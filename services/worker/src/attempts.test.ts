@@ -2,14 +2,14 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { GetObjectCommand } from "@aws-sdk/client-s3";
-import { createS3Client } from "@vision-platform/common/s3";
 import { attemptLogKey, inStream, streamUser } from "@vision-platform/contracts/names";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTime } from "./launchers/process-identity.ts";
-import { testServices } from "./testing/config.ts";
 import { eventually, startTestPlatform, type TestPlatform } from "./testing/platform.ts";
 import type { ScriptStep } from "./testing/script.ts";
+import { testStorage } from "./testing/test-storage.ts";
+import { writeTestTrainers } from "./testing/test-trainers.ts";
 import type { WorkerProcess } from "./testing/worker-process.ts";
 
 let platform: TestPlatform;
@@ -34,17 +34,8 @@ const ALLOWED = `PATH LANG HOME TMPDIR CACHE_DIR STOP_REASON_FILE OMP_NUM_THREAD
   ALLOW_NETWORK`.split(/\s+/);
 
 async function storedLog(job_id: number): Promise<string> {
-  const { TEST_S3_ENDPOINT, TEST_S3_ACCESS_KEY_ID, TEST_S3_SECRET_ACCESS_KEY, TEST_S3_BUCKET } = testServices();
-  const s3 = createS3Client({
-    STORAGE_TYPE: "s3",
-    STORAGE_BUCKET: TEST_S3_BUCKET,
-    S3_ENDPOINT: TEST_S3_ENDPOINT,
-    S3_REGION: "us-east-1",
-    S3_FORCE_PATH_STYLE: true,
-    S3_ACCESS_KEY_ID: TEST_S3_ACCESS_KEY_ID,
-    S3_SECRET_ACCESS_KEY: TEST_S3_SECRET_ACCESS_KEY,
-  });
-  const object = await s3.send(new GetObjectCommand({ Bucket: TEST_S3_BUCKET, Key: attemptLogKey(job_id, 1) }));
+  const command = new GetObjectCommand({ Bucket: platform.bucket, Key: attemptLogKey(job_id, 1) });
+  const object = await testStorage(platform.bucket).send(command);
   return (await object.Body?.transformToString()) ?? "";
 }
 
@@ -67,23 +58,61 @@ describe("an attempt that ends by itself", () => {
   });
 
   it.each([
-    ["its own word", [{ do: "event", type: "failed", data: { code: "DIVERGED", message: "loss is NaN", retryable: false } }, { do: "exit", code: 10 }], "DIVERGED", "loss is NaN"],
-    ["its exit code", [{ do: "print", text: "no such setting\n" }, { do: "exit", code: 2 }], "BAD_CONFIG", "no such setting"],
+    [
+      "its own word",
+      [
+        { do: "event", type: "failed", data: { code: "DIVERGED", message: "loss is NaN", retryable: false } },
+        { do: "exit", code: 10 },
+      ],
+      "DIVERGED",
+      "loss is NaN",
+    ],
+    [
+      "its exit code",
+      [
+        { do: "print", text: "no such setting\n" },
+        { do: "exit", code: 2 },
+      ],
+      "BAD_CONFIG",
+      "no such setting",
+    ],
     ["no word at all", [{ do: "exit", code: 0 }], "CRASHED", "exit code 0"],
     ["a crash", [{ do: "kill_itself", signal: "SIGSEGV" }], "CRASHED", "SIGSEGV"],
-    ["a success without RESULT.json", [{ do: "event", type: "succeeded", data: { metrics: {}, artifacts: [] } }], "RESULT_MISSING", "RESULT.json"],
+    [
+      "a success without RESULT.json",
+      [{ do: "event", type: "succeeded", data: { metrics: {}, artifacts: [] } }],
+      "RESULT_MISSING",
+      "RESULT.json",
+    ],
   ] as [string, ScriptStep[], string, string][])("fails by %s", async (_what, script, code, words) => {
     const job_id = await platform.submit(script);
-    const ended = await eventually(async () => (await platform.events(job_id)).find(({ data }) => data.status === "ended"));
+    const ended = await eventually(async () =>
+      (await platform.events(job_id)).find(({ data }) => data.status === "ended"),
+    );
     expect(ended.data.failure).toMatchObject({ code, message: expect.stringContaining(words) });
     await platform.cancel(job_id).catch(() => undefined);
+  });
+
+  it("fails with the repair when the framework's Python is not installed", async () => {
+    await worker.stop();
+    const TRAINERS_DIR = join(platform.folder, "python-trainers");
+    writeTestTrainers(TRAINERS_DIR, ["python", "-m", "scripted"]);
+    worker = await platform.worker({ TRAINERS_DIR });
+    const job = await platform.until(await platform.submit([]), over);
+    expect(job.failure).toMatchObject({ code: "ENVIRONMENT_MISSING", message: expect.stringContaining("./vp up") });
   });
 
   it("speaks over HTTP where Redis makes no users", async () => {
     await worker.stop();
     worker = await platform.worker({ EVENTS_MODE: "http" });
-    const good = await platform.submit([{ do: "steps", count: 3, every_ms: 1 }, { do: "succeed", metrics: { "val/top1": 1 } }]);
-    const bad = await platform.submit([{ do: "event", type: "failed", data: { code: "BAD_CONFIG", message: "m", retryable: false } }, { do: "exit", code: 2 }]);
+    const good = await platform.submit([
+      { do: "steps", count: 3, every_ms: 1 },
+      { do: "succeed", metrics: { "val/top1": 1 } },
+    ]);
+    const bad = await platform.submit([
+      { do: "event", type: "failed", data: { code: "BAD_CONFIG", message: "m", retryable: false } },
+      { do: "exit", code: 2 },
+    ]);
     expect(await platform.until(good, over)).toMatchObject({ state: "SUCCEEDED", metrics: { "val/top1": 1 } });
     expect(await platform.until(bad, over)).toMatchObject({ state: "FAILED", failure: { code: "BAD_CONFIG" } });
     await worker.stop();
@@ -94,7 +123,10 @@ describe("an attempt that ends by itself", () => {
 describe("a trainer", () => {
   it("sees what the contract names and no secret of the worker", async () => {
     const file = join(platform.folder, "environment.json");
-    const job_id = await platform.submit([{ do: "write_environment", file }, { do: "succeed", metrics: {} }]);
+    const job_id = await platform.submit([
+      { do: "write_environment", file },
+      { do: "succeed", metrics: {} },
+    ]);
     await platform.until(job_id, over);
     const seen = JSON.parse(readFileSync(file, "utf8")) as Record<string, string>;
     expect(Object.keys(seen).filter((name) => !ALLOWED.includes(name))).toEqual([]);
@@ -110,7 +142,10 @@ describe("a trainer", () => {
 
   it("leaves nothing behind: no folder, record, stream, user or process", async () => {
     const escaped = join(platform.folder, "escaped");
-    const job_id = await platform.submit([{ do: "leave_group", file: escaped }, { do: "succeed", metrics: {} }]);
+    const job_id = await platform.submit([
+      { do: "leave_group", file: escaped },
+      { do: "succeed", metrics: {} },
+    ]);
     await platform.until(job_id, over);
     await eventually(() => (readdirSync(join(platform.workDir, "attempts")).length === 0 ? true : undefined));
     expect(startTime(Number(readFileSync(escaped, "utf8")))).toBeNull();
@@ -125,14 +160,11 @@ describe("a cancel", () => {
   it("lets the trainer save and end", async () => {
     const job_id = await platform.submit([READY, FOREVER]);
     await platform.until(job_id, isTraining);
-    const began = Date.now();
     await platform.cancel(job_id);
     const job = await platform.until(job_id, over);
     expect(job.state).toBe("CANCELLED");
     const types = (await platform.events(job_id)).map(({ type, data }) => `${type} ${data.reason ?? ""}`.trim());
     expect(types).toContain("stopped cancelled");
-    // The hint made it quicker than the renewal would have: not a measurement, only "at once, not after 3 s".
-    expect(Date.now() - began).toBeLessThan(2_900);
   });
 
   it("kills a trainer that does not listen, and the processes that left it", async () => {

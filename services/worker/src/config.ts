@@ -5,7 +5,10 @@ import { FrameworkName } from "@vision-platform/contracts/trainer-manifest";
 import { z } from "zod";
 
 const seconds = z.coerce.number().min(0.05);
-const folder = z.string().min(1).transform((path) => resolve(path));
+const folder = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path));
 
 const schema = z.object({
   FRAMEWORK: FrameworkName.describe("the framework whose queue is worked on, such as timm"),
@@ -21,7 +24,11 @@ const schema = z.object({
   TRAINER_ENVS_DIR: folder.describe("the folder that holds <framework>/bin/python"),
   EVENTS_MODE: z.enum(["auto", "redis", "http"]).default("auto").describe("auto, redis or http"),
   LOG_LEVEL: setting.logLevel,
-  DEVICE: z.string().regex(/^(auto|cpu|cuda(:\d{1,2})?)$/).default("auto").describe("auto, cpu, cuda or cuda:<n>"),
+  DEVICE: z
+    .string()
+    .regex(/^(auto|cpu|cuda(:\d{1,2})?)$/)
+    .default("auto")
+    .describe("auto, cpu, cuda or cuda:<n>"),
   CUDA_VISIBLE_DEVICES: z.string().optional().describe("the GPUs that trainers may see, such as 0,1"),
   HEARTBEAT_S: seconds.default(10).describe("seconds between a trainer's heartbeats"),
   GRACE_S: seconds.default(30).describe("seconds a trainer has to save and end after SIGTERM"),
@@ -29,8 +36,19 @@ const schema = z.object({
   MAX_RUNTIME_S: seconds.default(604_800).describe("seconds an attempt may take at most"),
   CHECKPOINT_EVERY_S: seconds.default(300).describe("seconds between checkpoints within an epoch"),
   ALLOW_NETWORK: setting.flag.default(false),
-  MAX_MEMORY_BYTES: z.coerce.number().int().min(67_108_864).optional().describe("bytes of memory per trainer process, at least 64 MiB"),
-  TRAINER_NICE: z.coerce.number().int().min(0).max(19).default(5).describe("how far trainers stand back for other processes, 0 to 19"),
+  MAX_MEMORY_BYTES: z.coerce
+    .number()
+    .int()
+    .min(67_108_864)
+    .optional()
+    .describe("bytes of memory per trainer process, at least 64 MiB"),
+  TRAINER_NICE: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(19)
+    .default(5)
+    .describe("how far trainers stand back for other processes, 0 to 19"),
 });
 export type WorkerConfig = z.output<typeof schema>;
 

@@ -1,7 +1,9 @@
 /** What becomes of attempts whose worker is killed, frozen or stopped. */
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createApiClient } from "@vision-platform/common/api-client";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createAttemptApi } from "./attempt-api.ts";
 import { startTime } from "./launchers/process-identity.ts";
 import { AttemptRecord } from "./records/attempt-record.ts";
 import { eventually, startTestPlatform, type TestPlatform } from "./testing/platform.ts";
@@ -25,7 +27,11 @@ afterAll(() => platform?.stop());
 const over = ({ state }: { state: string }) => ["SUCCEEDED", "FAILED", "CANCELLED"].includes(state);
 const READY: ScriptStep = { do: "event", type: "phase", data: { name: "training" } };
 /** The first attempt hangs until somebody ends it; the second succeeds. */
-const HANGS_ONCE: ScriptStep[] = [READY, { do: "sleep", ms: 600_000, attempt: 1 }, { do: "succeed", metrics: { "val/top1": 1 } }];
+const HANGS_ONCE: ScriptStep[] = [
+  READY,
+  { do: "sleep", ms: 600_000, attempt: 1 },
+  { do: "succeed", metrics: { "val/top1": 1 } },
+];
 
 async function startWorker(settings: Record<string, string> = {}): Promise<WorkerProcess> {
   const worker = await platform.worker(settings);
@@ -69,7 +75,12 @@ describe("a worker killed with -9", () => {
 
   it("loses no event and no success of a trainer that went on without it", async () => {
     const first = await startWorker();
-    const job_id = await platform.submit([READY, { do: "sleep", ms: 800 }, { do: "steps", count: 30, every_ms: 1 }, { do: "succeed", metrics: { "val/top1": 1 } }]);
+    const job_id = await platform.submit([
+      READY,
+      { do: "sleep", ms: 800 },
+      { do: "steps", count: 30, every_ms: 1 },
+      { do: "succeed", metrics: { "val/top1": 1 } },
+    ]);
     const pid = await untilTraining(job_id);
     first.kill("SIGKILL");
     await eventually(() => (startTime(pid) === null ? true : undefined));
@@ -84,6 +95,7 @@ describe("a frozen worker", () => {
     const frozen = await startWorker();
     const job_id = await platform.submit(HANGS_ONCE);
     const pid = await untilTraining(job_id);
+    const lease = await recordOf(job_id, 1);
     frozen.kill("SIGSTOP");
     await startWorker();
     // The frozen worker is alive, so its trainer is not an orphan: only the lease says who may go on.
@@ -96,6 +108,19 @@ describe("a frozen worker", () => {
     await eventually(() => (frozen.logged().includes("no longer ours") ? true : undefined));
     expect(await platform.events(job_id)).toEqual(before);
     expect(await outcomes(job_id)).toEqual(["lost", "succeeded"]);
+    const late = createAttemptApi(createApiClient(platform.gateway.url, platform.gateway.internal_token), lease);
+    const event = {
+      v: 1 as const,
+      type: "log",
+      ts: new Date().toISOString(),
+      src_seq: 99,
+      data: { level: "info", message: "late" },
+    };
+    await expect(late.renew()).rejects.toMatchObject({ status: 409 });
+    await expect(late.push({ source: "trainer", allow_gap: true, events: [event] })).rejects.toMatchObject({
+      status: 409,
+    });
+    await expect(late.finish({ outcome: "succeeded", exit_code: 0 })).rejects.toMatchObject({ status: 409 });
   }, 60_000);
 });
 
@@ -104,7 +129,7 @@ describe("a worker that is stopped", () => {
     const first = await startWorker();
     const job_id = await platform.submit(HANGS_ONCE);
     const pid = await untilTraining(job_id);
-    expect(await first.stop()).toBeLessThan(10_000);
+    expect(await first.stop()).toBe(0);
     expect(startTime(pid)).toBeNull();
     const events = await platform.events(job_id);
     expect(events.find(({ type }) => type === "stopped")?.data.reason).toBe("preempted");
@@ -117,7 +142,7 @@ describe("a worker that is stopped", () => {
     const first = await startWorker();
     const job_id = await platform.submit([{ do: "ignore_sigterm", attempt: 1 }, ...HANGS_ONCE]);
     const pid = await untilTraining(job_id);
-    expect(await first.stop()).toBeLessThan(10_000);
+    expect(await first.stop()).toBe(0);
     expect(startTime(pid)).toBeNull();
     await startWorker();
     expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 2 });
@@ -128,12 +153,36 @@ describe("a worker that is stopped", () => {
 describe("a gateway that hangs", () => {
   it("does not stop a training, and hears all of it afterwards", async () => {
     await startWorker();
-    const job_id = await platform.submit([READY, { do: "steps", count: 100, every_ms: 20 }, { do: "succeed", metrics: { "val/top1": 1 } }]);
+    const job_id = await platform.submit([
+      READY,
+      { do: "steps", count: 100, every_ms: 20 },
+      { do: "succeed", metrics: { "val/top1": 1 } },
+    ]);
     const pid = await untilTraining(job_id);
     platform.gateway.signal("SIGSTOP");
     await eventually(() => (startTime(pid) === null ? true : undefined));
     platform.gateway.signal("SIGCONT");
     expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
     expect((await platform.events(job_id)).filter(({ type }) => type === "progress")).toHaveLength(100);
+  });
+});
+
+describe("a gateway that cannot be reached", () => {
+  it("leaves the attempt in the queue", async () => {
+    const lonely = await startWorker({ GATEWAY_URL: "http://127.0.0.1:9" });
+    const job_id = await platform.submit([{ do: "succeed", metrics: { "val/top1": 1 } }]);
+    await eventually(() => (lonely.logged().includes("the attempt goes back") ? true : undefined));
+    const ready = await fetch(`http://127.0.0.1:${lonely.port}/ready`);
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toMatchObject({
+      parts: { gateway: expect.stringContaining("no answer"), redis: "ok", storage: "ok" },
+    });
+    await lonely.stop();
+    const worker = await startWorker();
+    expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
+    expect((await fetch(`http://127.0.0.1:${worker.port}/ready`)).status).toBe(200);
+    expect(await (await fetch(`http://127.0.0.1:${worker.port}/metrics`)).text()).toContain(
+      'vp_worker_attempts_total{outcome="succeeded"',
+    );
   });
 });

@@ -18,8 +18,18 @@ export function createWorkerMetrics(registry: Registry, busy: () => number): Wor
     },
   });
   return {
-    attempts: new Counter({ name: "vp_worker_attempts_total", help: "Ended attempts", labelNames: ["outcome"], registers }),
-    events: new Counter({ name: "vp_worker_events_total", help: "Forwarded events", labelNames: ["source"], registers }),
+    attempts: new Counter({
+      name: "vp_worker_attempts_total",
+      help: "Ended attempts",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    events: new Counter({
+      name: "vp_worker_events_total",
+      help: "Forwarded events",
+      labelNames: ["source"],
+      registers,
+    }),
     launchSeconds: new Histogram({
       name: "vp_worker_launch_seconds",
       help: "From the queue's job to the started trainer process",

@@ -1,5 +1,6 @@
 /** The worker service: its parts, put together. */
 import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { hostname } from "node:os";
 import { createApiClient } from "@vision-platform/common/api-client";
@@ -20,6 +21,7 @@ import { createSubprocessLauncher } from "./launchers/subprocess.ts";
 import { createTrainerCommands } from "./launchers/trainer-command.ts";
 import { createAttemptRecords } from "./records/attempt-record.ts";
 import { recoverOrphans } from "./records/recovery.ts";
+import { cacheFolder } from "./supervision/attempt-directory.ts";
 import { createSupervisor, type Supervisor } from "./supervision/supervisor.ts";
 import { createWorkerMetrics } from "./worker-metrics.ts";
 import type { WorkerParts } from "./worker-parts.ts";
@@ -50,8 +52,18 @@ function followHints(redis: Redis, supervisor: Supervisor): void {
   redis.subscribe(CONTROL_CHANNEL).catch(() => undefined);
 }
 
+/** What the first attempt would otherwise wait for. A manifest that is wrong is said again with the attempt it fails. */
+function warmUp(parts: WorkerParts): void {
+  mkdirSync(cacheFolder(parts.config.WORK_DIR), { recursive: true, mode: 0o700 });
+  try {
+    parts.commandFor(parts.config.FRAMEWORK === "dataset" ? "ingest" : "train");
+  } catch (error) {
+    parts.logger.warn({ err: error }, "the trainer cannot be started as it is");
+  }
+}
+
 /** The gateway's own readiness is not asked for: its accepted heartbeat says that it serves this worker. */
-function checks(parts: WorkerParts, heartbeat: () => Heartbeat | undefined) {
+function checks(parts: Pick<WorkerParts, "redis" | "s3" | "config">, heartbeat: () => Heartbeat | undefined) {
   return {
     gateway: async () => heartbeat()?.check(),
     redis: () => checkRedis(parts.redis),
@@ -88,7 +100,10 @@ export async function startWorker(config: WorkerConfig, logger: Logger): Promise
   const base = makeParts(config, logger);
   let supervisor: Supervisor | undefined;
   let heartbeat: Heartbeat | undefined;
-  const health = createHealth("worker", checks(base as WorkerParts, () => heartbeat));
+  const health = createHealth(
+    "worker",
+    checks(base, () => heartbeat),
+  );
   const metrics = createWorkerMetrics(health.registry, () => supervisor?.busy ?? 0);
   const parts: WorkerParts = { ...base, metrics, outOfTime: time.signal };
 
@@ -98,12 +113,19 @@ export async function startWorker(config: WorkerConfig, logger: Logger): Promise
   supervisor = running;
   heartbeat = startHeartbeat(parts, () => running.busy);
 
+  warmUp(parts);
   const orphans = await recoverOrphans(parts);
   if (orphans.found > 0) logger.warn({ attempts: orphans.found }, "ended what a dead worker left behind");
   const hints = connectRedis(config.REDIS_URL, "blocking");
   followHints(hints, running);
   const queueRedis = connectRedis(config.REDIS_URL, "blocking");
-  const intake = startIntake({ framework: config.FRAMEWORK, slots: config.SLOTS, redis: queueRedis, supervisor: running, logger });
+  const intake = startIntake({
+    framework: config.FRAMEWORK,
+    slots: config.SLOTS,
+    redis: queueRedis,
+    supervisor: running,
+    logger,
+  });
 
   return {
     port,

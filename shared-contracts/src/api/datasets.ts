@@ -97,7 +97,7 @@ export const createUpload = operation({
       .string()
       .min(1)
       .max(200)
-      .regex(/^[^/\\\x00-\x1f\x7f]+\.[zZ][iI][pP]$/, "the name of a .zip file, without a path"),
+      .regex(/^[ -.0-[\]-~\u00a0-\uffff]+\.[zZ][iI][pP]$/, "the name of a .zip file, without a path"),
     bytes: z
       .int()
       .min(22, "smaller than an empty zip")

@@ -117,14 +117,17 @@ def events_in(line: str) -> Iterator[dict[str, Any]]:
 
 
 def slow_entries() -> list[Entry]:
-    """Images that keep the check busy for seconds, in a small zip."""
+    """Images that keep the check busy for a second, in a small zip."""
     big = {label: encoded("JPEG", shade=shade, size=(4000, 3000)) for label, shade in (("a", 1), ("b", 200))}
-    return [(f"{split}/{label}/{n}.jpg", big[label]) for split in ("train", "val") for label in "ab" for n in range(8)]
+    return [(f"{split}/{label}/{n}.jpg", big[label]) for split in ("train", "val") for label in "ab" for n in range(3)]
 
 
-def wait_for_progress(process: subprocess.Popen[str]) -> None:
+def wait_for_check(process: subprocess.Popen[str]) -> None:
+    """Until the upload is on the local disk and its images are being decoded."""
     assert process.stdout is not None
-    assert any(event["type"] == "progress" for line in process.stdout for event in events_in(line))
+    names = (event["data"].get("name") for line in process.stdout for event in events_in(line))
+    assert "downloading" in names
+    assert "preparing" in names
 
 
 def test_a_good_upload_becomes_a_version(ingest: Ingest) -> None:
@@ -199,7 +202,7 @@ def test_a_killed_attempt_leaves_nothing_and_the_next_writes_the_same_bytes(s3: 
         ingest.work.mkdir()
         ingest.upload_archive(archive)
     process = killed.start()
-    wait_for_progress(process)
+    wait_for_check(process)
     process.kill()
     process.communicate(timeout=10)
     assert killed.objects("datasets/") == {}
@@ -210,7 +213,7 @@ def test_a_killed_attempt_leaves_nothing_and_the_next_writes_the_same_bytes(s3: 
 def test_sigterm_stops_without_a_version(ingest: Ingest) -> None:
     ingest.upload(*slow_entries())
     process = ingest.start()
-    wait_for_progress(process)
+    wait_for_check(process)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=10)
     assert process.returncode == 20

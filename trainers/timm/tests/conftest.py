@@ -12,7 +12,6 @@ import pytest
 from dataset_writer import Picture, write_dataset
 from real_services import S3Server, s3_server
 from trainer_process import TrainerProcess, job_environment
-
 from vision_trainer.storage import Storage
 
 _JOB_IDS = count(1000)
@@ -100,5 +99,3 @@ def digit_pictures(size: int) -> list[Picture]:
         split = "val" if number % 5 == 0 else "train"
         pictures.append(Picture(split, int(label), size, size, file.getvalue()))
     return pictures
-
-

@@ -6,7 +6,6 @@ import hashlib
 import json
 
 from conftest import Jobs
-
 from vision_trainer import contracts
 from vision_trainer.storage import Storage
 

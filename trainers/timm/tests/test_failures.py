@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from conftest import Jobs
-
 from vision_trainer.storage import Storage
 
 
@@ -18,11 +18,20 @@ from vision_trainer.storage import Storage
         ({"TASK_TYPE": "object_detection"}, 2, "BAD_CONFIG", "TASK_TYPE"),
         ({"DATASET_URI": "s3://test-bucket/datasets/404/v1/"}, 3, "DATASET_INVALID", "MANIFEST.json"),
         ({"CONFIG_JSON": '{"pretrained": true}'}, 4, "MODEL_UNAVAILABLE", "PRETRAINED_URI"),
-        ({"LEARNING_RATE": "1000", "EPOCHS": "9", "BATCH_SIZE": "4",
-          "CONFIG_JSON": '{"image_size": 32, "optimizer": "sgd", "warmup_epochs": 0}'}, 10, "DIVERGED", "finite"),
+        (
+            {
+                "LEARNING_RATE": "1000",
+                "EPOCHS": "9",
+                "BATCH_SIZE": "4",
+                "CONFIG_JSON": '{"image_size": 32, "optimizer": "sgd", "warmup_epochs": 0}',
+            },
+            10,
+            "DIVERGED",
+            "finite",
+        ),
     ],
 )
-def test_says_what_is_wrong(jobs: Jobs, changes: dict[str, str], exit_code: int, code: str, words: str) -> None:
+def test_says_what_is_wrong(jobs: Jobs, changes: dict[str, Any], exit_code: int, code: str, words: str) -> None:
     trainer = jobs.start(**changes)
     assert trainer.wait() == exit_code, trainer.log
     last = trainer.events()[-1]

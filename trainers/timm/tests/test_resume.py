@@ -10,7 +10,6 @@ from typing import Any
 
 from conftest import Jobs
 from trainer_process import TrainerProcess
-
 from vision_trainer.storage import Storage
 
 # Dropout draws from torch's generator in every step, random crops from the images' own.

@@ -33,7 +33,10 @@ export function action<Options extends object = object>(run: Run<Options>) {
   return async (...given: unknown[]): Promise<void> => {
     const command = given.at(-1) as Command;
     const options = command.optsWithGlobals<Options & SharedOptions>();
-    const args = given.slice(0, -2).flat().filter((one): one is string => typeof one === "string");
+    const args = given
+      .slice(0, -2)
+      .flat()
+      .filter((one): one is string => typeof one === "string");
     const output = new Output(options.json === true);
     const config = readConfig();
     const trace = continueTrace(undefined);

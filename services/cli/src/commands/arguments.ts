@@ -22,7 +22,8 @@ export function wholeNumber(least: number) {
 /** For commander options: a number above zero. */
 export function positiveNumber(text: string): number {
   const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value) || value <= 0) throw new InvalidArgumentError("expected a number above 0");
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError("expected a number above 0");
   return value;
 }
 
@@ -31,7 +32,7 @@ export function gathered(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
 
-function valueOf(text: string): unknown {
+function jsonOrText(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -47,7 +48,7 @@ export async function parseConfig(given: readonly string[]): Promise<Record<stri
   const config: Record<string, unknown> = {};
   for (const entry of given) {
     const equals = entry.indexOf("=");
-    if (equals > 0) setPath(config, entry.slice(0, equals).split("."), valueOf(entry.slice(equals + 1)), entry);
+    if (equals > 0) setPath(config, entry.slice(0, equals).split("."), jsonOrText(entry.slice(equals + 1)), entry);
     else Object.assign(config, await readConfigFile(entry.replace(/^@/, "")));
   }
   return config;
@@ -61,7 +62,8 @@ function setPath(config: Record<string, unknown>, path: string[], value: unknown
     return;
   }
   const inner = config[first];
-  const next = typeof inner === "object" && inner !== null && !Array.isArray(inner) ? (inner as Record<string, unknown>) : {};
+  const next =
+    typeof inner === "object" && inner !== null && !Array.isArray(inner) ? (inner as Record<string, unknown>) : {};
   config[first] = next;
   setPath(next, rest, value, entry);
 }
@@ -73,7 +75,7 @@ async function readConfigFile(path: string): Promise<object> {
   } catch {
     throw new UsageError(`--config ${path}: expected key=value, or a JSON file that can be read`);
   }
-  const parsed = valueOf(text);
+  const parsed = jsonOrText(text);
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
     throw new UsageError(`--config ${path}: expected a JSON object`);
   }

@@ -1,7 +1,14 @@
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { completeUpload, createDataset, createUpload, type Dataset, type DatasetVersion, getDataset } from "@vision-platform/contracts/api/datasets";
+import {
+  completeUpload,
+  createDataset,
+  createUpload,
+  type Dataset,
+  type DatasetVersion,
+  getDataset,
+} from "@vision-platform/contracts/api/datasets";
 import type { TaskType } from "@vision-platform/contracts/storage-manifests";
 import { EXIT } from "../exit-codes.ts";
 import { findProject, listDatasetsOf } from "../lookup/by-name.ts";
@@ -47,7 +54,11 @@ async function archiveOf(source: string, output: Output): Promise<Archive> {
   if (links > 0) output.note(`${count(links)} symbolic ${links === 1 ? "link is" : "links are"} left out`);
   const folder = await mkdtemp(join(tmpdir(), "vp-import-"));
   const remove = () => rm(folder, { recursive: true, force: true });
-  const bar = createTransferBar(output, "packing", files.reduce((sum, file) => sum + file.bytes, 0));
+  const bar = createTransferBar(
+    output,
+    "packing",
+    files.reduce((sum, file) => sum + file.bytes, 0),
+  );
   try {
     const zip = join(folder, "images.zip");
     await writeZip(files, zip, (more) => bar.add(more));
@@ -63,15 +74,24 @@ async function archiveOf(source: string, output: Output): Promise<Archive> {
 /** The project's dataset of that name; a new one when there is none. Rejects with UsageError on another task. */
 async function datasetFor(session: Session, name: string, options: ImportOptions): Promise<Dataset> {
   const project = await findProject(session, options.project);
-  const known = (await listDatasetsOf(session, project.id)).find((one) => one.name.toLowerCase() === name.toLowerCase());
-  if (known === undefined) return session.call(createDataset, { body: { project_id: project.id, name, task_type: options.task } });
-  if (known.task_type !== options.task) throw new UsageError(`the dataset ${known.name} is for ${known.task_type}: give another --name, or --task ${known.task_type}`);
+  const known = (await listDatasetsOf(session, project.id)).find(
+    (one) => one.name.toLowerCase() === name.toLowerCase(),
+  );
+  if (known === undefined)
+    return session.call(createDataset, { body: { project_id: project.id, name, task_type: options.task } });
+  if (known.task_type !== options.task)
+    throw new UsageError(
+      `the dataset ${known.name} is for ${known.task_type}: give another --name, or --task ${known.task_type}`,
+    );
   return known;
 }
 
 async function send(session: Session, output: Output, dataset: Dataset, archive: Archive, options: ImportOptions) {
   const params = { dataset_id: dataset.id };
-  const upload = await session.call(createUpload, { params, body: { filename: archive.filename, bytes: archive.bytes } });
+  const upload = await session.call(createUpload, {
+    params,
+    body: { filename: archive.filename, bytes: archive.bytes },
+  });
   const bar = createTransferBar(output, "uploading", archive.bytes);
   let sent: { part_number: number; etag: string }[];
   try {
@@ -83,14 +103,23 @@ async function send(session: Session, output: Output, dataset: Dataset, archive:
   const { skipBadFiles = false, valFraction, seed } = options;
   return session.call(completeUpload, {
     params: { ...params, upload_id: upload.upload_id },
-    body: { skip_bad_files: skipBadFiles, val_fraction: valFraction, seed, ...(upload.method === "multipart" ? { parts: sent } : {}) },
+    body: {
+      skip_bad_files: skipBadFiles,
+      val_fraction: valFraction,
+      seed,
+      ...(upload.method === "multipart" ? { parts: sent } : {}),
+    },
     // Joining the parts of a large upload takes the storage a while.
     timeout: 120_000,
   });
 }
 
 /** Uploads, follows the ingest job, prints what became of it. 0: the version is ready; 1: it is not. */
-export async function runImport({ output, session }: Context, [source = ""]: string[], options: ImportOptions): Promise<number> {
+export async function runImport(
+  { output, session }: Context,
+  [source = ""]: string[],
+  options: ImportOptions,
+): Promise<number> {
   const open = await session();
   const archive = await archiveOf(source, output);
   let started: { version: number; job_id: number };
@@ -114,7 +143,8 @@ export async function runImport({ output, session }: Context, [source = ""]: str
     output.note(`./vp jobs submit --dataset ${dataset.id} --model <model> --watch`);
     return EXIT.ok;
   }
-  if (version.finding_counts.error === 0 && job.failure !== null) output.line(`${job.failure.code}: ${plain(job.failure.message)}`);
+  if (version.finding_counts.error === 0 && job.failure !== null)
+    output.line(`${job.failure.code}: ${plain(job.failure.message)}`);
   return job.state === "CANCELLED" ? EXIT.cancelled : EXIT.failed;
 }
 

@@ -24,7 +24,11 @@ export async function listAll({ output, session }: Context, options: { project?:
   return undefined;
 }
 
-export async function create({ output, session }: Context, [name = ""]: string[], options: { project?: string; task: TaskType }): Promise<undefined> {
+export async function create(
+  { output, session }: Context,
+  [name = ""]: string[],
+  options: { project?: string; task: TaskType },
+): Promise<undefined> {
   const open = await session();
   const project = await findProject(open, options.project);
   const dataset = await open.call(createDataset, { body: { project_id: project.id, name, task_type: options.task } });
@@ -38,7 +42,9 @@ export function printFindings(output: Output, version: DatasetVersion): void {
   const { error, warning } = version.finding_counts;
   if (error + warning === 0) return;
   const findings = [...version.findings].sort((a, b) => a.severity.localeCompare(b.severity)).slice(0, SHOWN_FINDINGS);
-  output.line(`${count(error)} ${error === 1 ? "error" : "errors"}, ${count(warning)} ${warning === 1 ? "warning" : "warnings"}`);
+  output.line(
+    `${count(error)} ${error === 1 ? "error" : "errors"}, ${count(warning)} ${warning === 1 ? "warning" : "warnings"}`,
+  );
   type Row = (typeof findings)[number];
   const columns = [
     { title: "severity", of: (one: Row) => one.severity },
@@ -58,15 +64,31 @@ export function printVersion(output: Output, version: DatasetVersion): void {
     ["version", `v${version.version} ${version.state}`],
     ["from", `${version.filename}${summary === null ? "" : ` (${summary.source_format})`}`],
     ["ingest job", version.job_id],
-    ["images", summary === null ? undefined : `${count(summary.samples)} (${Object.entries(summary.counts).map(([split, images]) => `${split} ${count(images)}`).join(", ")})`],
-    ["classes", summary === null ? undefined : `${summary.classes.length}: ${summary.classes.slice(0, 12).join(", ")}${summary.classes.length > 12 ? ", …" : ""}`],
+    [
+      "images",
+      summary === null
+        ? undefined
+        : `${count(summary.samples)} (${Object.entries(summary.counts)
+            .map(([split, images]) => `${split} ${count(images)}`)
+            .join(", ")})`,
+    ],
+    [
+      "classes",
+      summary === null
+        ? undefined
+        : `${summary.classes.length}: ${summary.classes.slice(0, 12).join(", ")}${summary.classes.length > 12 ? ", …" : ""}`,
+    ],
     ["size", summary === null ? undefined : bytes(summary.bytes)],
   ] as const;
   for (const line of fieldLines(fields)) output.line(line);
   printFindings(output, version);
 }
 
-export async function show({ output, session }: Context, [name = ""]: string[], options: { project?: string }): Promise<undefined> {
+export async function show(
+  { output, session }: Context,
+  [name = ""]: string[],
+  options: { project?: string },
+): Promise<undefined> {
   const open = await session();
   const projectId = options.project === undefined ? undefined : (await findProject(open, options.project)).id;
   const found = await findDataset(open, name, projectId);

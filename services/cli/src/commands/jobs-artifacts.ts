@@ -40,7 +40,8 @@ export async function list({ output, session }: Context, [text = ""]: string[]):
 export function targetPath(folder: string, name: string): string {
   const root = resolve(folder);
   const target = resolve(root, normalize(name));
-  if (!target.startsWith(root + sep)) throw new CommandError(`the file name ${name} leads out of the folder: not downloaded`);
+  if (!target.startsWith(root + sep))
+    throw new CommandError(`the file name ${name} leads out of the folder: not downloaded`);
   return target;
 }
 
@@ -62,11 +63,18 @@ export async function downloadFile(file: RemoteFile, target: string, onBytes: (c
     const response = await fetch(file.url).catch((cause: unknown) => {
       throw new CommandError(`${file.name}: the storage does not answer`, { cause });
     });
-    if (!response.ok || response.body === null) throw new CommandError(`${file.name}: the storage answers ${response.status}`);
-    await pipeline(Readable.fromWeb(response.body as import("node:stream/web").ReadableStream), measure, createWriteStream(part));
+    if (!response.ok || response.body === null)
+      throw new CommandError(`${file.name}: the storage answers ${response.status}`);
+    await pipeline(
+      Readable.fromWeb(response.body as import("node:stream/web").ReadableStream),
+      measure,
+      createWriteStream(part),
+    );
     const found = hash.digest("hex");
     if (count !== file.bytes || found !== file.sha256) {
-      throw new CommandError(`${file.name} arrived damaged: ${count} of ${file.bytes} bytes, sha256 ${found} instead of ${file.sha256}`);
+      throw new CommandError(
+        `${file.name} arrived damaged: ${count} of ${file.bytes} bytes, sha256 ${found} instead of ${file.sha256}`,
+      );
     }
     await rename(part, target);
   } finally {
@@ -74,15 +82,26 @@ export async function downloadFile(file: RemoteFile, target: string, onBytes: (c
   }
 }
 
-export async function download({ output, session }: Context, [text = "", ...names]: string[], options: { output?: string }): Promise<undefined> {
+export async function download(
+  { output, session }: Context,
+  [text = "", ...names]: string[],
+  options: { output?: string },
+): Promise<undefined> {
   const jobId = parseJobId(text);
   const folder = options.output ?? `job-${jobId}`;
   const { items } = await (await session()).call(listJobArtifacts, { params: { job_id: jobId } });
   const missing = names.filter((name) => !items.some((one) => one.name === name));
-  if (missing.length > 0) throw new UsageError(`job ${jobId} has no ${missing.join(", ")}; it has: ${items.map((one) => one.name).join(", ") || "no files"}`);
+  if (missing.length > 0)
+    throw new UsageError(
+      `job ${jobId} has no ${missing.join(", ")}; it has: ${items.map((one) => one.name).join(", ") || "no files"}`,
+    );
   const wanted = names.length === 0 ? items : items.filter((one) => names.includes(one.name));
   if (wanted.length === 0) throw new CommandError(`job ${jobId} has left no files`);
-  const bar = createTransferBar(output, "downloading", wanted.reduce((sum, one) => sum + one.bytes, 0));
+  const bar = createTransferBar(
+    output,
+    "downloading",
+    wanted.reduce((sum, one) => sum + one.bytes, 0),
+  );
   await downloadAll(wanted, folder, output, bar);
   return undefined;
 }

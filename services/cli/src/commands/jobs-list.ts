@@ -16,7 +16,8 @@ export interface ListOptions {
 
 /** Where a job is, in a few words. */
 export function progressOf(job: Job): string {
-  if (job.state === "QUEUED") return job.queue_position === null ? (job.waiting_reason ?? "") : `${job.queue_position} before it`;
+  if (job.state === "QUEUED")
+    return job.queue_position === null ? (job.waiting_reason ?? "") : `${job.queue_position} before it`;
   if (job.state === "RUNNING") {
     const pct = job.progress.pct === undefined ? "" : ` ${Math.floor(job.progress.pct)} %`;
     return `${job.cancel_requested ? "cancelling" : (job.phase ?? "")}${pct}`;

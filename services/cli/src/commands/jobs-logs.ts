@@ -1,6 +1,6 @@
 import { getJob, type LogLine, listJobLogs } from "@vision-platform/contracts/api/jobs";
-import { isTerminal } from "@vision-platform/contracts/job-state";
 import type { JobEvent, StateEventData } from "@vision-platform/contracts/job-events";
+import { isTerminal } from "@vision-platform/contracts/job-state";
 import type { LogEvent } from "@vision-platform/contracts/trainer-events";
 import type { z } from "zod";
 import { EXIT, exitCodeOf } from "../exit-codes.ts";
@@ -31,7 +31,11 @@ function print(output: Output, line: Line): void {
 }
 
 /** Lines that are there; with --follow also those to come, until the job is over (its state decides the exit code). */
-export async function logs({ output, session }: Context, [text = ""]: string[], options: { follow?: boolean; after: number }): Promise<number | undefined> {
+export async function logs(
+  { output, session }: Context,
+  [text = ""]: string[],
+  options: { follow?: boolean; after: number },
+): Promise<number | undefined> {
   const jobId = parseJobId(text);
   const open = await session();
   const params = { job_id: jobId };
@@ -41,15 +45,23 @@ export async function logs({ output, session }: Context, [text = ""]: string[], 
     for (const line of items) print(output, line);
     after = items.at(-1)?.seq ?? Math.max(after, head);
     if (items.length > 0) continue;
-    if (options.follow !== true) for (const file of files) output.note(`whole log of attempt ${file.attempt}: ${file.url}`);
+    if (options.follow !== true)
+      for (const file of files) output.note(`whole log of attempt ${file.attempt}: ${file.url}`);
     break;
   }
   if (options.follow !== true) return undefined;
   const job = await open.call(getJob, { params });
-  return isTerminal(job.state) && job.last_seq <= after ? exitCodeOf(job.state) : followLogs(open, output, jobId, after);
+  return isTerminal(job.state) && job.last_seq <= after
+    ? exitCodeOf(job.state)
+    : followLogs(open, output, jobId, after);
 }
 
-async function followLogs(session: Awaited<ReturnType<Context["session"]>>, output: Output, jobId: number, after: number): Promise<number> {
+async function followLogs(
+  session: Awaited<ReturnType<Context["session"]>>,
+  output: Output,
+  jobId: number,
+  after: number,
+): Promise<number> {
   const { signal, release } = interruptible();
   let code: number = EXIT.interrupted;
   try {

@@ -16,7 +16,12 @@ function fieldsOf(job: Job) {
     ["phase", job.phase],
     ["waits", job.waiting_reason],
     ["before it", job.queue_position],
-    ["progress", isRunning && progress.pct !== undefined ? `${Math.floor(progress.pct)} %, epoch ${progress.epoch ?? "-"}/${progress.epochs ?? "-"}` : undefined],
+    [
+      "progress",
+      isRunning && progress.pct !== undefined
+        ? `${Math.floor(progress.pct)} %, epoch ${progress.epoch ?? "-"}/${progress.epochs ?? "-"}`
+        : undefined,
+    ],
     ["ETA", isRunning && typeof progress.eta_s === "number" ? duration(progress.eta_s) : undefined],
     ["metrics", metrics.join("  ")],
     ["failure", job.failure === null ? undefined : `${job.failure.code}: ${job.failure.message}`],
@@ -26,7 +31,12 @@ function fieldsOf(job: Job) {
     ["model", `${job.framework}/${job.model_name}`],
     ["task", job.task_type],
     ["dataset", `${job.dataset_id} v${job.dataset_version}`],
-    ["settings", job.kind === "train" ? `${job.epochs} epochs, batch ${job.batch_size}, lr ${job.learning_rate}, seed ${job.seed}` : undefined],
+    [
+      "settings",
+      job.kind === "train"
+        ? `${job.epochs} epochs, batch ${job.batch_size}, lr ${job.learning_rate}, seed ${job.seed}`
+        : undefined,
+    ],
     ["config", config],
     ["tags", job.tags.join(" ")],
     ["notes", job.notes],
@@ -50,7 +60,10 @@ export async function show({ output, session }: Context, [text = ""]: string[]):
     { title: "outcome", of: (one: Row) => one.outcome ?? "running" },
     { title: "exit code", of: (one: Row) => one.exit_code },
     { title: "worker", of: (one: Row) => one.worker_id },
-    { title: "why", of: (one: Row) => (one.failure === null ? "" : plain(`${one.failure.code}: ${one.failure.message}`)) },
+    {
+      title: "why",
+      of: (one: Row) => (one.failure === null ? "" : plain(`${one.failure.code}: ${one.failure.message}`)),
+    },
   ];
   for (const line of tableLines(columns, job.attempts)) output.line(line);
   return undefined;
@@ -61,6 +74,8 @@ export async function cancel({ output, session }: Context, [text = ""]: string[]
   const job = await (await session()).call(cancelJob, { params });
   output.record(job);
   const isRunning = job.state === "RUNNING";
-  output.line(isRunning ? `job ${job.id} is being cancelled: it saves a checkpoint first` : `job ${job.id} ${job.state}`);
+  output.line(
+    isRunning ? `job ${job.id} is being cancelled: it saves a checkpoint first` : `job ${job.id} ${job.state}`,
+  );
   return undefined;
 }

@@ -59,14 +59,21 @@ async function create(context: Context, options: SubmitOptions): Promise<Job> {
 export async function submitJob(context: Context, options: SubmitOptions): Promise<number | undefined> {
   const job = await create(context, options);
   const { output } = context;
-  output.line(`job ${job.id} ${job.state}: ${job.framework}/${job.model_name} on dataset ${job.dataset_id} v${job.dataset_version}`);
-  if (options.watch === true && options.start) return watchToEnd(await context.session(), output, job.id, output.json ? 0 : job.last_seq);
+  output.line(
+    `job ${job.id} ${job.state}: ${job.framework}/${job.model_name} on dataset ${job.dataset_id} v${job.dataset_version}`,
+  );
+  if (options.watch === true && options.start)
+    return watchToEnd(await context.session(), output, job.id, output.json ? 0 : job.last_seq);
   output.record(job);
   output.note(options.start ? `./vp jobs watch ${job.id}` : `./vp jobs start ${job.id}`);
   return undefined;
 }
 
-export async function start(context: Context, [text = ""]: string[], options: { watch?: boolean }): Promise<number | undefined> {
+export async function start(
+  context: Context,
+  [text = ""]: string[],
+  options: { watch?: boolean },
+): Promise<number | undefined> {
   const jobId = parseJobId(text);
   const session = await context.session();
   const started = await session.call(startJob, { params: { job_id: jobId } });

@@ -32,15 +32,23 @@ function registerSubmit(jobs: Command): void {
     .option("--tag <tag>", "may be repeated", gathered)
     .option("--no-start", "only describe it; start it later with jobs start")
     .option("--watch", "show its progress until it is over")
-    .action(action<SubmitOptions>(async (context, _, options) => (await import("./jobs-submit.ts")).submitJob(context, options)));
+    .action(
+      action<SubmitOptions>(async (context, _, options) =>
+        (await import("./jobs-submit.ts")).submitJob(context, options),
+      ),
+    );
   leaf(jobs.command("start <job>"))
     .description("start a job that was submitted with --no-start")
     .option("--watch", "show its progress until it is over")
-    .action(action<{ watch?: boolean }>(async (context, args, options) => (await import("./jobs-submit.ts")).start(context, args, options)));
+    .action(
+      action<{ watch?: boolean }>(async (context, args, options) =>
+        (await import("./jobs-submit.ts")).start(context, args, options),
+      ),
+    );
 }
 
 function registerReading(jobs: Command): void {
-  leaf(jobs.command("list", { isDefault: true }))
+  leaf(jobs.command("list"))
     .description("the newest jobs of your projects")
     .option("--project <project>", "name or id")
     .addOption(new Option("--state <state>", "only those in this state").choices(JOB_STATES))
@@ -48,7 +56,9 @@ function registerReading(jobs: Command): void {
     .option("--framework <name>", "only those of this framework")
     .option("--tag <tag>", "only those with this tag")
     .option("--limit <n>", "how many at most", wholeNumber(1), 20)
-    .action(action<ListOptions>(async (context, _, options) => (await import("./jobs-list.ts")).listAll(context, options)));
+    .action(
+      action<ListOptions>(async (context, _, options) => (await import("./jobs-list.ts")).listAll(context, options)),
+    );
   leaf(jobs.command("show <job>"))
     .description("everything about one job")
     .action(action(async (context, args) => (await import("./jobs-show.ts")).show(context, args)));
@@ -61,12 +71,20 @@ function registerWatching(jobs: Command): void {
   leaf(jobs.command("watch <job>"))
     .description("show its progress until it is over; Ctrl-C leaves it running")
     .option("--after <seq>", "begin after this event; 0 for the first (default: now, with --json 0)", wholeNumber(0))
-    .action(action<{ after?: number }>(async (context, args, options) => (await import("./jobs-watch.ts")).watch(context, args, options)));
+    .action(
+      action<{ after?: number }>(async (context, args, options) =>
+        (await import("./jobs-watch.ts")).watch(context, args, options),
+      ),
+    );
   leaf(jobs.command("logs <job>"))
     .description("what the trainer and the platform wrote")
     .option("-f, --follow", "go on until the job is over")
     .option("--after <seq>", "begin after this event", wholeNumber(0), 0)
-    .action(action<{ follow?: boolean; after: number }>(async (context, args, options) => (await import("./jobs-logs.ts")).logs(context, args, options)));
+    .action(
+      action<{ follow?: boolean; after: number }>(async (context, args, options) =>
+        (await import("./jobs-logs.ts")).logs(context, args, options),
+      ),
+    );
 }
 
 function registerResults(jobs: Command): void {
@@ -76,5 +94,9 @@ function registerResults(jobs: Command): void {
   leaf(jobs.command("download <job> [name...]"))
     .description("download its files, all of them or by name, and check their hashes")
     .option("-o, --output <folder>", "where to (default: job-<id>)")
-    .action(action<{ output?: string }>(async (context, args, options) => (await import("./jobs-artifacts.ts")).download(context, args, options)));
+    .action(
+      action<{ output?: string }>(async (context, args, options) =>
+        (await import("./jobs-artifacts.ts")).download(context, args, options),
+      ),
+    );
 }

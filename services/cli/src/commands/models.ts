@@ -22,27 +22,29 @@ function rangeOf({ type, enum: choices, minimum, maximum }: Property): string {
 }
 
 export function registerModels(models: Command): void {
-  leaf(models.command("list", { isDefault: true }))
+  leaf(models.command("list"))
     .description("all of them, or those of a framework or task")
     .option("--framework <name>", "such as timm")
     .addOption(new Option("--task <task>", "what it is for").choices(TASK_TYPES))
     .option("--tags <tags>", "comma-separated; a model must carry all of them")
     .action(
-      action<{ framework?: string; task?: TaskType; tags?: string }>(async ({ output, session }, _, { framework, task, tags }) => {
-        const { items } = await (await session()).call(listModels, { query: { framework, tags, task } });
-        type Row = (typeof items)[number];
-        const columns = [
-          { title: "framework", of: (one: Row) => one.framework },
-          { title: "model", of: (one: Row) => one.name },
-          { title: "params (M)", of: (one: Row) => one.params_m, align: "right" as const },
-          { title: "input", of: (one: Row) => one.input_size, align: "right" as const },
-          { title: "pretrained", of: (one: Row) => (one.pretrained ? "yes" : "no") },
-          { title: "license", of: (one: Row) => one.license },
-          { title: "tags", of: (one: Row) => one.tags.join(" ") },
-        ];
-        output.list(items, columns, "no such models");
-        return undefined;
-      }),
+      action<{ framework?: string; task?: TaskType; tags?: string }>(
+        async ({ output, session }, _, { framework, task, tags }) => {
+          const { items } = await (await session()).call(listModels, { query: { framework, tags, task } });
+          type Row = (typeof items)[number];
+          const columns = [
+            { title: "framework", of: (one: Row) => one.framework },
+            { title: "model", of: (one: Row) => one.name },
+            { title: "params (M)", of: (one: Row) => one.params_m, align: "right" as const },
+            { title: "input", of: (one: Row) => one.input_size, align: "right" as const },
+            { title: "pretrained", of: (one: Row) => (one.pretrained ? "yes" : "no") },
+            { title: "license", of: (one: Row) => one.license },
+            { title: "tags", of: (one: Row) => one.tags.join(" ") },
+          ];
+          output.list(items, columns, "no such models");
+          return undefined;
+        },
+      ),
     );
   leaf(models.command("show <model>"))
     .description("one model, and the settings its trainer takes (--config)")
@@ -79,7 +81,10 @@ function printSettings(output: { line(text: string): void }, properties: Record<
   const columns = [
     { title: "--config", of: ([name]: Row) => name },
     { title: "value", of: ([, property]: Row) => rangeOf(property) },
-    { title: "default", of: ([, property]: Row) => (property.default === undefined ? "-" : JSON.stringify(property.default)) },
+    {
+      title: "default",
+      of: ([, property]: Row) => (property.default === undefined ? "-" : JSON.stringify(property.default)),
+    },
     { title: "meaning", of: ([, property]: Row) => property.description },
   ];
   for (const line of tableLines(columns, rows)) output.line(line);

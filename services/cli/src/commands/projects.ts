@@ -22,7 +22,7 @@ async function membersOf(session: Session, projectId: number) {
 }
 
 export function registerProjects(projects: Command): void {
-  leaf(projects.command("list", { isDefault: true }))
+  leaf(projects.command("list"))
     .description("the projects you are a member of")
     .action(
       action(async ({ output, session }) => {
@@ -75,7 +75,10 @@ function registerMembers(projects: Command): void {
       action<{ role: Role }>(async ({ output, session }, [name, email = ""], options) => {
         const open = await session();
         const project = await findProject(open, name);
-        const member = await open.call(putMember, { params: { project_id: project.id }, body: { email, role: options.role } });
+        const member = await open.call(putMember, {
+          params: { project_id: project.id },
+          body: { email, role: options.role },
+        });
         output.record(member);
         output.line(`${member.email} is ${member.role} of ${project.name}`);
         return undefined;
@@ -87,7 +90,9 @@ function registerMembers(projects: Command): void {
       action(async ({ output, session }, [name, email = ""]) => {
         const open = await session();
         const project = await findProject(open, name);
-        const member = (await membersOf(open, project.id)).find((one) => one.email.toLowerCase() === email.toLowerCase());
+        const member = (await membersOf(open, project.id)).find(
+          (one) => one.email.toLowerCase() === email.toLowerCase(),
+        );
         if (member === undefined) throw new UsageError(`${email} is no member of ${project.name}`);
         await open.call(removeMember, { params: { project_id: project.id, user_id: member.user_id } });
         output.record({ ...member, removed: true });

@@ -19,20 +19,36 @@ function sameName(a: string, b: string): boolean {
 function pick<One extends { id: number; name: string }>(what: string, name: string, found: One[], all: One[]): One {
   const [only, other] = found;
   if (only !== undefined && other === undefined) return only;
-  if (only !== undefined) throw new UsageError(`there are ${found.length} ${what}s named ${name}: give the id (${found.map(({ id }) => id).join(", ")})`);
+  if (only !== undefined)
+    throw new UsageError(
+      `there are ${found.length} ${what}s named ${name}: give the id (${found.map(({ id }) => id).join(", ")})`,
+    );
   const known = all.slice(0, 10).map((one) => `${one.name} (${one.id})`);
-  throw new UsageError(`there is no ${what} named ${name}${known.length > 0 ? `; there are: ${known.join(", ")}` : ""}`);
+  throw new UsageError(
+    `there is no ${what} named ${name}${known.length > 0 ? `; there are: ${known.join(", ")}` : ""}`,
+  );
 }
 
 /** Without a name: the only project there is; with none at all, one named "default" is made. */
 export async function findProject(session: Session, name: string | undefined): Promise<Project> {
   if (name !== undefined && isId(name)) return session.call(getProject, { params: { project_id: Number(name) } });
   const all = await allPages((cursor) => session.call(listProjects, { query: { cursor, limit: 200 } }));
-  if (name !== undefined) return pick("project", name, all.filter((one) => sameName(one.name, name)), all);
+  if (name !== undefined)
+    return pick(
+      "project",
+      name,
+      all.filter((one) => sameName(one.name, name)),
+      all,
+    );
   const [only, other] = all;
   if (only === undefined) return session.call(createProject, { body: { name: DEFAULT_PROJECT } });
   if (other === undefined) return only;
-  throw new UsageError(`you have ${all.length} projects: say which with --project (${all.slice(0, 10).map((one) => one.name).join(", ")})`);
+  throw new UsageError(
+    `you have ${all.length} projects: say which with --project (${all
+      .slice(0, 10)
+      .map((one) => one.name)
+      .join(", ")})`,
+  );
 }
 
 export async function listDatasetsOf(session: Session, projectId: number | undefined): Promise<Dataset[]> {
@@ -43,7 +59,12 @@ export async function listDatasetsOf(session: Session, projectId: number | undef
 export async function findDataset(session: Session, name: string, projectId: number | undefined): Promise<Dataset> {
   if (isId(name)) return session.call(getDataset, { params: { dataset_id: Number(name) } });
   const all = await listDatasetsOf(session, projectId);
-  return pick("dataset", name, all.filter((one) => sameName(one.name, name)), all);
+  return pick(
+    "dataset",
+    name,
+    all.filter((one) => sameName(one.name, name)),
+    all,
+  );
 }
 
 /** `framework/name`, or a name that only one framework has (or `framework` has). */
@@ -55,7 +76,10 @@ export async function findModel(session: Session, text: string, framework: strin
   const found = items.filter((model) => sameName(model.name, name));
   const [only, other] = found;
   if (only !== undefined && other === undefined) return only;
-  if (only !== undefined) throw new UsageError(`more than one framework has ${name}: say --framework (${found.map((one) => one.framework).join(", ")})`);
+  if (only !== undefined)
+    throw new UsageError(
+      `more than one framework has ${name}: say --framework (${found.map((one) => one.framework).join(", ")})`,
+    );
   const near = items.filter((model) => model.name.toLowerCase().includes(name.toLowerCase())).slice(0, 5);
   const hint = near.length > 0 ? `; did you mean ${near.map((one) => one.name).join(", ")}?` : "; see ./vp models list";
   throw new UsageError(`there is no model ${name}${wanted === undefined ? "" : ` in ${wanted}`}${hint}`);

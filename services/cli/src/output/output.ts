@@ -37,8 +37,8 @@ export class Output {
   list<Row extends object>(rows: readonly Row[], columns: Column<Row>[], ifNone: string): void {
     for (const row of rows) this.record(row);
     if (this.json) return;
-    if (rows.length === 0) return this.note(ifNone);
-    for (const line of tableLines(columns, rows)) this.line(line);
+    if (rows.length === 0) this.note(ifNone);
+    else for (const line of tableLines(columns, rows)) this.line(line);
   }
 
   /** One thing: its fields for people, the object for programs. */

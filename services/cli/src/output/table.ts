@@ -14,7 +14,9 @@ export function tableLines<Row>(columns: Column<Row>[], rows: readonly Row[]): s
   const widths = titles.map((title, index) => Math.max(title.length, ...cells.map((line) => line[index]?.length ?? 0)));
   return [titles, ...cells].map((line) =>
     line
-      .map((cell, index) => (columns[index]?.align === "right" ? cell.padStart(widths[index] ?? 0) : cell.padEnd(widths[index] ?? 0)))
+      .map((cell, index) =>
+        columns[index]?.align === "right" ? cell.padStart(widths[index] ?? 0) : cell.padEnd(widths[index] ?? 0),
+      )
       .join("  ")
       .trimEnd(),
   );

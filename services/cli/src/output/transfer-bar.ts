@@ -27,10 +27,18 @@ export function createTransferBar(output: Output, what: string, total: number): 
   }
   const began = Date.now();
   const bar = new cliProgress.SingleBar(
-    { format: `${what} {bar} {percent} %  {text}`, barsize: 24, hideCursor: true, clearOnComplete: true, forceRedraw: true, fps: 8 },
+    {
+      format: `${what} {bar} {percent} %  {text}`,
+      barsize: 24,
+      hideCursor: true,
+      clearOnComplete: true,
+      forceRedraw: true,
+      fps: 8,
+    },
     cliProgress.Presets.shades_classic,
   );
-  const text = () => `${bytes(done)} of ${bytes(total)}  ${bytes(Math.round((done * 1000) / Math.max(1, Date.now() - began)))}/s`;
+  const text = () =>
+    `${bytes(done)} of ${bytes(total)}  ${bytes(Math.round((done * 1000) / Math.max(1, Date.now() - began)))}/s`;
   const percent = () => Math.min(100, Math.floor((done * 100) / Math.max(1, total)));
   bar.start(100, 0, { text: text(), percent: 0 });
   return {

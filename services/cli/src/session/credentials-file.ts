@@ -75,7 +75,10 @@ export class CredentialsFile {
         return () => rm(lock, { force: true });
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-        const age = await stat(lock).then((info) => Date.now() - info.mtimeMs, () => 0);
+        const age = await stat(lock).then(
+          (info) => Date.now() - info.mtimeMs,
+          () => 0,
+        );
         // Its owner was killed: a refresh takes a second or two.
         if (age > LOCK_STALE_MS) await rm(lock, { force: true });
         else await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));

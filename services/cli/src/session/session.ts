@@ -37,14 +37,22 @@ export function serverAddress(text: string): string {
 }
 
 /** --server, VP_SERVER, the last login, else the platform that runs from this checkout. */
-export async function findServer(config: CliConfig, options: SessionOptions): Promise<{ server: string; notifier: string | undefined; isLaptop: boolean }> {
+export async function findServer(
+  config: CliConfig,
+  options: SessionOptions,
+): Promise<{ server: string; notifier: string | undefined; isLaptop: boolean }> {
   const { current, servers } = await new CredentialsFile(config.credentialsFile).read();
   const laptop = await laptopPlatform(config.laptopFolder);
   const address = options.server ?? config.server ?? current ?? laptop?.gateway_url;
-  if (address === undefined) throw new UsageError("no server: start one here with ./vp up, or name one with --server or VP_SERVER");
+  if (address === undefined)
+    throw new UsageError("no server: start one here with ./vp up, or name one with --server or VP_SERVER");
   const server = serverAddress(address);
   const isLaptop = laptop !== undefined && serverAddress(laptop.gateway_url) === server;
-  const notifier = options.notifier ?? config.notifier ?? servers[server]?.notifier_url ?? (isLaptop ? laptop.notifier_url : undefined);
+  const notifier =
+    options.notifier ??
+    config.notifier ??
+    servers[server]?.notifier_url ??
+    (isLaptop ? laptop.notifier_url : undefined);
   return { server, notifier: notifier === undefined ? undefined : serverAddress(notifier), isLaptop };
 }
 
@@ -58,15 +66,30 @@ async function findTokens(config: CliConfig, server: string, isLaptop: boolean):
 }
 
 /** Asks nothing of the server yet. `trace` marks every request of the command. */
-export async function openSession(config: CliConfig, options: SessionOptions, trace: Trace = continueTrace(undefined)): Promise<Session> {
+export async function openSession(
+  config: CliConfig,
+  options: SessionOptions,
+  trace: Trace = continueTrace(undefined),
+): Promise<Session> {
   const { server, notifier, isLaptop } = await findServer(config, options);
   const tokens = await findTokens(config, server, isLaptop);
   const api = createApiClient(server, () => tokens.get());
-  return { server, notifier, tokens, call: caller(api, tokens, trace, "call"), open: caller(api, tokens, trace, "open") };
+  return {
+    server,
+    notifier,
+    tokens,
+    call: caller(api, tokens, trace, "call"),
+    open: caller(api, tokens, trace, "open"),
+  };
 }
 
 /** Wraps a call: trace id, one renewal of a refused token, and retries where a repetition can do no harm. */
-function caller<Name extends "call" | "open">(api: ApiClient, tokens: Tokens, trace: Trace, name: Name): ApiClient[Name] {
+function caller<Name extends "call" | "open">(
+  api: ApiClient,
+  tokens: Tokens,
+  trace: Trace,
+  name: Name,
+): ApiClient[Name] {
   const run = api[name] as (op: Operation, input: object) => Promise<unknown>;
   const repeat = async (op: Operation, input: CallInput<Operation>): Promise<unknown> => {
     const isRepeatable = op.method === "get" || op.idempotent === true;

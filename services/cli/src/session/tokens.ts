@@ -44,14 +44,16 @@ export function loginTokens(server: string, file: CredentialsFile, account: Acco
         if (account === undefined) throw signedOut("your login has ended; sign in again: ./vp login");
       }
     }
-    if (account === undefined) throw signedOut("you are not signed in; sign in with ./vp login, or set VP_TOKEN to an API key");
+    if (account === undefined)
+      throw signedOut("you are not signed in; sign in with ./vp login, or set VP_TOKEN to an API key");
     return loginOf(await api.call(login, { body: account }));
   }
 
   return {
     async get(renew = false) {
       const first = (await file.read()).servers[server];
-      const isFresh = (one: Login | undefined): one is Login => one !== undefined && one.expires_at - Date.now() > MARGIN_MS;
+      const isFresh = (one: Login | undefined): one is Login =>
+        one !== undefined && one.expires_at - Date.now() > MARGIN_MS;
       if (!renew && isFresh(first)) return first.access_token;
       return file.update(async (credentials) => {
         const now = credentials.servers[server];

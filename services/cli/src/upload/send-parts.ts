@@ -23,7 +23,12 @@ const SILENCE_MS = 60_000;
 export function partsOf(upload: Pick<Upload, "urls" | "part_size">, size: number): Part[] {
   return upload.urls.map(({ part_number, url }) => {
     const start = (part_number - 1) * upload.part_size;
-    return { part_number, url, start, end: (upload.urls.length === 1 ? size : Math.min(size, start + upload.part_size)) - 1 };
+    return {
+      part_number,
+      url,
+      start,
+      end: (upload.urls.length === 1 ? size : Math.min(size, start + upload.part_size)) - 1,
+    };
   });
 }
 
@@ -55,18 +60,33 @@ async function put(file: string, part: Part, onBytes: (count: number) => void, s
   const body = createReadStream(file, { start: part.start, end: part.end, highWaterMark: 256 * 1024 });
   body.on("data", (chunk) => onBytes(chunk.length));
   // An early refusal ends the sending; the answer tells why.
-  const [etag] = await Promise.all([answered, pipeline(body, request).catch((error: unknown) => Promise.race([answered.then(() => undefined), sleep(1_000).then(() => Promise.reject(error))]))]);
+  const [etag] = await Promise.all([
+    answered,
+    pipeline(body, request).catch((error: unknown) =>
+      Promise.race([answered.then(() => undefined), sleep(1_000).then(() => Promise.reject(error))]),
+    ),
+  ]);
   return etag;
 }
 
-async function putWithRetries(file: string, part: Part, onBytes: (count: number) => void, signal: AbortSignal): Promise<string> {
+async function putWithRetries(
+  file: string,
+  part: Part,
+  onBytes: (count: number) => void,
+  signal: AbortSignal,
+): Promise<string> {
   for (let attempt = 0; ; attempt += 1) {
     let sent = 0;
     try {
-      return await put(file, part, (count) => {
-        sent += count;
-        onBytes(count);
-      }, signal);
+      return await put(
+        file,
+        part,
+        (count) => {
+          sent += count;
+          onBytes(count);
+        },
+        signal,
+      );
     } catch (error) {
       onBytes(-sent);
       const pause = PAUSES_MS[attempt];
@@ -78,7 +98,11 @@ async function putWithRetries(file: string, part: Part, onBytes: (count: number)
 }
 
 /** Sends all parts, at most four at once; resolves with their ETags in order. Rejects with CommandError. */
-export async function sendParts(file: string, parts: readonly Part[], onBytes: (count: number) => void): Promise<{ part_number: number; etag: string }[]> {
+export async function sendParts(
+  file: string,
+  parts: readonly Part[],
+  onBytes: (count: number) => void,
+): Promise<{ part_number: number; etag: string }[]> {
   const stop = new AbortController();
   const waiting = [...parts];
   const done: { part_number: number; etag: string }[] = [];

@@ -29,7 +29,8 @@ export async function filesOf(folder: string): Promise<{ files: FolderFile[]; li
       if (isClutter(entry.name)) continue;
       if (entry.isSymbolicLink()) links += 1;
       else if (entry.isDirectory()) await walk(path);
-      else if (entry.isFile()) files.push({ path, name: relative(folder, path).split(sep).join("/"), bytes: (await stat(path)).size });
+      else if (entry.isFile())
+        files.push({ path, name: relative(folder, path).split(sep).join("/"), bytes: (await stat(path)).size });
     }
   }
   await walk(folder);
@@ -38,7 +39,11 @@ export async function filesOf(folder: string): Promise<{ files: FolderFile[]; li
 }
 
 /** Stored, not compressed: images are compressed already. `onBytes` gets what was written since the last call. */
-export async function writeZip(files: readonly FolderFile[], target: string, onBytes: (count: number) => void): Promise<void> {
+export async function writeZip(
+  files: readonly FolderFile[],
+  target: string,
+  onBytes: (count: number) => void,
+): Promise<void> {
   const zip = new ZipFile();
   // One after the other: yazl opens a file only when it comes to it.
   for (const { path, name } of files) zip.addFile(path, name, { compress: false });

@@ -21,11 +21,19 @@ export function barText(view: JobView): string {
 
 export function barScreen(output: Output, first: JobView): Screen {
   const bars = new cliProgress.MultiBar(
-    { format: "{bar} {percent} %  {text}", barsize: 24, hideCursor: true, clearOnComplete: true, forceRedraw: true, fps: 8 },
+    {
+      format: "{bar} {percent} %  {text}",
+      barsize: 24,
+      hideCursor: true,
+      clearOnComplete: true,
+      forceRedraw: true,
+      fps: 8,
+    },
     cliProgress.Presets.shades_classic,
   );
   const bar = bars.create(100, 0, { text: barText(first), percent: 0 });
-  const draw = (view: JobView) => bar.update(Math.min(100, view.pct ?? 0), { text: barText(view), percent: Math.floor(view.pct ?? 0) });
+  const draw = (view: JobView) =>
+    bar.update(Math.min(100, view.pct ?? 0), { text: barText(view), percent: Math.floor(view.pct ?? 0) });
   draw(first);
   return {
     show(view, before, event) {

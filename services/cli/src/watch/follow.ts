@@ -67,7 +67,12 @@ interface RunResult {
   error?: unknown;
 }
 
-async function runOnce(source: EventSource, cursor: Cursor, options: FollowOptions, onOpen: () => void): Promise<RunResult> {
+async function runOnce(
+  source: EventSource,
+  cursor: Cursor,
+  options: FollowOptions,
+  onOpen: () => void,
+): Promise<RunResult> {
   const stop = new AbortController();
   const result: RunResult = { isDone: false, wasOpen: false };
   try {

@@ -18,7 +18,11 @@ export function gatewaySource(session: Session): EventSource {
       const wait = () => setTimeout(() => silence.abort(), SILENCE_MS);
       let timer = wait();
       try {
-        const response = await session.open(streamJobEvents, { params: { job_id: jobId }, query: { after }, signal: stop });
+        const response = await session.open(streamJobEvents, {
+          params: { job_id: jobId },
+          query: { after },
+          signal: stop,
+        });
         onOpen();
         for await (const data of readServerSentEvents(response.body ?? new ReadableStream())) {
           clearTimeout(timer);

@@ -15,7 +15,8 @@ export function lineScreen(output: Output, now: () => number = Date.now): Screen
     show(view, before, event) {
       const news = newsOf(view, before, event);
       if (news !== undefined) print(news);
-      else if (event.type === "progress" && now() - lastLine >= SIGN_OF_LIFE_MS) print(`${epochLine(view)}  ${Math.floor(view.pct ?? 0)} %`);
+      else if (event.type === "progress" && now() - lastLine >= SIGN_OF_LIFE_MS)
+        print(`${epochLine(view)}  ${Math.floor(view.pct ?? 0)} %`);
     },
     say: print,
     end: () => undefined,

@@ -1,6 +1,5 @@
 /** The events that are worth a line of their own, in words. */
-import type { StateEventData } from "@vision-platform/contracts/job-events";
-import type { JobEvent } from "@vision-platform/contracts/job-events";
+import type { JobEvent, StateEventData } from "@vision-platform/contracts/job-events";
 import type { LogEvent, MetricsEvent, StartedEvent, WarningEvent } from "@vision-platform/contracts/trainer-events";
 import type { z } from "zod";
 import { duration, figure, plain } from "../output/format.ts";

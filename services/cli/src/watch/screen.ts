@@ -13,7 +13,8 @@ export interface Screen {
 }
 
 export async function createScreen(output: Output, view: JobView): Promise<Screen> {
-  if (output.json) return { show: (_view, _before, event) => output.record(event), say: () => undefined, end: () => undefined };
+  if (output.json)
+    return { show: (_view, _before, event) => output.record(event), say: () => undefined, end: () => undefined };
   if (output.isLive) return (await import("./bar-screen.ts")).barScreen(output, view);
   return (await import("./line-screen.ts")).lineScreen(output);
 }

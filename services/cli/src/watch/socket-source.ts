@@ -1,6 +1,12 @@
 /** Events from the notifier, over Socket.IO. */
 import type { JobEvent } from "@vision-platform/contracts/job-events";
-import type { ClientToServer, Head, ServerToClient, SubscribeAnswer, SubscriptionEnded } from "@vision-platform/contracts/live";
+import type {
+  ClientToServer,
+  Head,
+  ServerToClient,
+  SubscribeAnswer,
+  SubscriptionEnded,
+} from "@vision-platform/contracts/live";
 import { io, type Socket } from "socket.io-client";
 import type { Tokens } from "../session/tokens.ts";
 import { type EventSource, SourceRefused } from "./event-source.ts";
@@ -28,7 +34,9 @@ export function socketSource(notifier: string, tokens: Tokens): EventSource {
           let last = after;
           socket.on("connect", async () => {
             try {
-              const answer = await socket.timeout(ACKNOWLEDGE_TIMEOUT_MS).emitWithAck("subscribe", { job_id: jobId, after });
+              const answer = await socket
+                .timeout(ACKNOWLEDGE_TIMEOUT_MS)
+                .emitWithAck("subscribe", { job_id: jobId, after });
               if (!answer.ok) return reject(refusalOf(answer));
               isRefused = false;
               onOpen();
@@ -60,7 +68,12 @@ export function socketSource(notifier: string, tokens: Tokens): EventSource {
 }
 
 /** The notifier repairs what it lost within a beacon; a client still behind at the second one comes again. */
-function watchHead(socket: Socket<ServerToClient, ClientToServer>, jobId: number, last: () => number, reject: (error: Error) => void): void {
+function watchHead(
+  socket: Socket<ServerToClient, ClientToServer>,
+  jobId: number,
+  last: () => number,
+  reject: (error: Error) => void,
+): void {
   let behindAt: number | undefined;
   socket.on("head", (head: Head) => {
     if (head.job_id !== jobId) return;
@@ -76,5 +89,7 @@ function refusalOf(answer: Extract<SubscribeAnswer, { ok: false }>): Error {
 }
 
 function endOf({ reason }: SubscriptionEnded): Error {
-  return reason === "forbidden" ? new SourceRefused(reason, "you are no longer a member of the job's project") : new Error(reason);
+  return reason === "forbidden"
+    ? new SourceRefused(reason, "you are no longer a member of the job's project")
+    : new Error(reason);
 }

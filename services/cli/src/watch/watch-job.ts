@@ -36,7 +36,12 @@ export function interruptible(): { signal: AbortSignal; release: () => void } {
  * Shows the job until it is over. `after`: from which event on (default: from now). Resolves with the job as it is then,
  * or undefined when the watcher left. Rejects with AppError or SourceRefused.
  */
-export async function watchJob(session: Session, output: Output, jobId: number, after?: number): Promise<Job | undefined> {
+export async function watchJob(
+  session: Session,
+  output: Output,
+  jobId: number,
+  after?: number,
+): Promise<Job | undefined> {
   const params = { job_id: jobId };
   const job = await session.call(getJob, { params });
   const isReplay = after !== undefined && after < job.last_seq;

@@ -9,7 +9,9 @@ import { watchJob } from "./watch-job.ts";
 /** `job 6 SUCCEEDED in 42 s`, then metrics, or the failure and what can be done about it. */
 export function endLines(job: Job): string[] {
   const took =
-    job.started_at === null || job.finished_at === null ? "" : ` in ${duration((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)}`;
+    job.started_at === null || job.finished_at === null
+      ? ""
+      : ` in ${duration((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)}`;
   const metrics = Object.entries(job.metrics).map(([name, value]) => `${name} ${figure(value)}`);
   const lines = [`job ${job.id} ${job.state}${took}${metrics.length > 0 ? `: ${metrics.join("  ")}` : ""}`];
   if (job.failure !== null) {

@@ -5,7 +5,7 @@ import { sql } from "kysely";
 import type { Db } from "../db/db.ts";
 import type { AttemptRow, JobRow } from "../db/schema.ts";
 
-export const LEASE_S = 15;
+const LEASE_S = 15;
 
 export interface JobAndAttempt {
   job: JobRow;
@@ -74,6 +74,7 @@ export interface AttemptEnd {
   revoke: boolean;
 }
 
+/** Ends the attempt's lease and says how it ended; its job is moved on in the same transaction. */
 export async function recordEnd(db: Db, key: { job_id: number; attempt: number }, end: AttemptEnd): Promise<void> {
   await db
     .updateTable("attempts")

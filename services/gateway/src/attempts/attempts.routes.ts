@@ -6,6 +6,7 @@ import type { JobsGateway } from "../jobs/job-parts.ts";
 import { claimAttempt, finishAttempt, renewAttempt } from "./attempts.service.ts";
 import { recordWorker } from "./workers.repository.ts";
 
+/** Binds the operations of workers. */
 export function attemptsRoutes(routes: Routes, gateway: JobsGateway): void {
   routes.add(internal.claimAttempt, async ({ params, body }) => await claimAttempt(gateway, params, body));
   routes.add(internal.renewLease, async ({ params, body }) => await renewAttempt(gateway, params, body.lease_token));

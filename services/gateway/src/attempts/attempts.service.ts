@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { conflict, notFound } from "@vision-platform/common/app-error";
 import type { AttemptSpec } from "@vision-platform/contracts/api/internal";
-import type { Failure } from "@vision-platform/contracts/failure-codes";
+import { type Failure, failureOfExitCode } from "@vision-platform/contracts/failure-codes";
 import { type AttemptOutcome, isTerminal, type JobState } from "@vision-platform/contracts/job-state";
 import type { AttemptRow, JobRow } from "../db/schema.ts";
 import { nothingSaid } from "../events/announcements.ts";
@@ -39,6 +39,8 @@ export async function claimAttempt(
     return specOf(gateway, begun.job, row, lease_token);
   });
   gateway.announcer.announce(said);
+  const { job_id, attempt, trace_id } = spec;
+  gateway.logger.info({ job_id, attempt, trace_id, worker_id: worker.worker_id }, "attempt claimed");
   return spec;
 }
 
@@ -111,6 +113,8 @@ export async function finishAttempt(
     return await endAttempt(tx, (found as JobAndAttempt).job, ending, said);
   });
   gateway.announcer.announce(said);
+  const { outcome, failure } = ending;
+  gateway.logger.info({ ...key, trace_id: seen?.job.trace_id, outcome, failure, next: answer.state }, "attempt ended");
   return answer;
 }
 
@@ -137,13 +141,24 @@ async function judge(gateway: JobsGateway, job: JobRow, row: AttemptRow, finish:
       : { ...ending, outcome: "failed", failure: verdict.failure };
   }
   if (finish.outcome !== "failed") return ending;
-  const failure = finish.failure ?? saidByTrainer(row);
+  const failure = plainest(finish.failure, saidByTrainer(row)) ?? toldByExitCode(exit_code);
   return { ...ending, failure, result: job.kind === "ingest" ? await readResult(storage, job) : undefined };
 }
 
-/** The `failed` event's own words, for a worker that had none. */
+/** The trainer's own words where they are about the same failure: a worker may have seen the exit code alone. */
+function plainest(worker: Failure | undefined, trainer: Failure | undefined): Failure | undefined {
+  const agreed = worker === undefined || worker.code === "CRASHED" || worker.code === trainer?.code;
+  return agreed ? (trainer ?? worker) : worker;
+}
+
+/** The `failed` event's own words. */
 function saidByTrainer(row: AttemptRow): Failure | undefined {
   if (row.terminal_event?.type !== "failed") return undefined;
   const { code, message } = row.terminal_event.data as unknown as Failure;
   return { code, message };
+}
+
+function toldByExitCode(exit_code: number | null): Failure | undefined {
+  const code = exit_code === null ? undefined : failureOfExitCode(exit_code);
+  return code && { code, message: `The trainer ended with exit code ${exit_code}.` };
 }

@@ -119,8 +119,15 @@ describe("finish", () => {
   it("does not retry what the user must change", async () => {
     const attempt = await world.running();
     await attempt.push([event(1, "failed", { code: "DIVERGED", message: "loss is NaN", retryable: false })]);
-    expect(await attempt.finish("failed")).toEqual({ state: "FAILED", attempt: 1 });
+    const failure = { code: "DIVERGED", message: "The trainer ended with exit code 10." };
+    expect(await attempt.finish("failed", { exit_code: 10, failure })).toEqual({ state: "FAILED", attempt: 1 });
     expect(await job(attempt.job_id)).toMatchObject({ failure: { code: "DIVERGED", message: "loss is NaN" } });
+  });
+
+  it("takes the failure from the exit code when nobody has said more", async () => {
+    const attempt = await world.running();
+    expect(await attempt.finish("failed", { exit_code: 4 })).toEqual({ state: "FAILED", attempt: 1 });
+    expect(await job(attempt.job_id)).toMatchObject({ failure: { code: "MODEL_UNAVAILABLE" } });
   });
 
   const spoilt: [string, (attempt: Claimed) => Promise<unknown>][] = [

@@ -14,6 +14,7 @@ export interface WorkerSign {
 /** A worker is taken for live for so long after its last sign. */
 export const WORKER_LIVE_S = 15;
 
+/** Notes the sign with the database's time. */
 export async function recordWorker(db: Db, sign: WorkerSign): Promise<void> {
   const { worker_id: _, ...state } = sign;
   await db

@@ -12,7 +12,7 @@ import {
 import { verifyToken } from "@vision-platform/contracts/api/internal";
 import type { Gateway } from "../gateway.ts";
 import type { Routes } from "../http/router.ts";
-import { loginLimiter, registerLimiter } from "./limits.ts";
+import { loginLimiters, registerLimiter } from "./limits.ts";
 import { registerAccount, rotate, signIn, signOut, toUser } from "./sessions.service.ts";
 import { userById } from "./users.repository.ts";
 
@@ -20,7 +20,7 @@ export function authRoutes(routes: Routes, gateway: Gateway): void {
   const { apiKeys, config, db } = gateway;
 
   routes.add(register, ({ body }) => registerAccount(gateway, body), registerLimiter(config.REGISTER_LIMIT));
-  routes.add(login, ({ body }) => signIn(gateway, body), loginLimiter(config.LOGIN_LIMIT));
+  routes.add(login, ({ body }) => signIn(gateway, body), ...loginLimiters(config.LOGIN_LIMIT));
   routes.add(refresh, ({ body }) => rotate(gateway, body));
   routes.add(logout, async ({ body }) => {
     await signOut(gateway, body.refresh_token);

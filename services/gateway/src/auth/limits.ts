@@ -10,6 +10,8 @@ function limiter(options: Partial<Options>, message: string): RequestHandler {
     windowMs: WINDOW_MS,
     standardHeaders: false,
     legacyHeaders: false,
+    // Its checks of the set-up print to the console; TRUST_PROXY is ours to get right.
+    validate: false,
     ...options,
     handler: (request, _response, next) => {
       const resetTime = (request as Request & { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime;
@@ -26,10 +28,17 @@ function emailOf(request: Request): string {
   return typeof email === "string" ? email.toLowerCase().slice(0, 254) : "";
 }
 
-/** Counts failures only, per address and e-mail. */
-export function loginLimiter(limit: number): RequestHandler {
-  const keyGenerator = (request: Request) => `${addressOf(request)} ${emailOf(request)}`;
-  return limiter({ limit, keyGenerator, skipSuccessfulRequests: true }, "Too many failed sign-ins; wait and try again");
+/** An office shares an address: so many times as many failures as one e-mail may have. */
+const PEOPLE_BEHIND_ADDRESS = 20;
+
+/** Count failures only: few for an address with an e-mail, more for the address alone. */
+export function loginLimiters(limit: number): RequestHandler[] {
+  const message = "Too many failed sign-ins; wait and try again";
+  const both = (request: Request) => `${addressOf(request)} ${emailOf(request)}`;
+  return [
+    limiter({ limit: limit * PEOPLE_BEHIND_ADDRESS, keyGenerator: addressOf, skipSuccessfulRequests: true }, message),
+    limiter({ limit, keyGenerator: both, skipSuccessfulRequests: true }, message),
+  ];
 }
 
 /** Every new account costs a slow hash, so they are counted per address. */

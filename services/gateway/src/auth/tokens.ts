@@ -11,6 +11,9 @@ const AUDIENCE = { access: "vision-platform-api", callback: "vision-platform-tra
 /** Seconds. */
 export const ACCESS_TTL_S = 15 * 60;
 
+/** Tokens remembered as valid. */
+const VERIFIED_LIMIT = 2_000;
+
 const AccessClaims = z.object({ sub: z.string().regex(/^[1-9]\d*$/), is_admin: z.boolean(), exp: z.int() });
 const CallbackClaims = z.object({ job_id: z.int().min(1), attempt: z.int().min(1), exp: z.int() });
 
@@ -42,12 +45,23 @@ export function createTokens(settings: { JWT_SECRET: string; INTERNAL_TOKEN: str
     }
   }
 
+  // A client sends the same token for minutes: what was once found valid stays so until it ends.
+  const verified = new Map<string, Principal & { token_expires_at: Date }>();
+
+  function verifyAccess(token: string): Principal {
+    const known = verified.get(token);
+    if (known !== undefined && known.token_expires_at.getTime() > Date.now()) return known;
+    const claims = verify(token, AUDIENCE.access, AccessClaims);
+    const token_expires_at = new Date(claims.exp * 1000);
+    const principal = { user_id: Number(claims.sub), is_admin: claims.is_admin, token_expires_at };
+    if (verified.size >= VERIFIED_LIMIT) verified.clear();
+    verified.set(token, principal);
+    return principal;
+  }
+
   return {
     mintAccess: (user) => sign({ sub: String(user.id), is_admin: user.is_admin }, AUDIENCE.access, ACCESS_TTL_S),
-    verifyAccess(token) {
-      const claims = verify(token, AUDIENCE.access, AccessClaims);
-      return { user_id: Number(claims.sub), is_admin: claims.is_admin, token_expires_at: new Date(claims.exp * 1000) };
-    },
+    verifyAccess,
     mintCallbackToken: ({ job_id, attempt, ttl_s }) => sign({ job_id, attempt }, AUDIENCE.callback, ttl_s),
     verifyCallbackToken(token) {
       const { job_id, attempt } = verify(token, AUDIENCE.callback, CallbackClaims);

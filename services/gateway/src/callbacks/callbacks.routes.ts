@@ -6,6 +6,7 @@ import { heartbeat, ingest } from "../events/ingest.ts";
 import type { AttemptIdentity, Routes } from "../http/router.ts";
 import type { JobsGateway } from "../jobs/job-parts.ts";
 
+/** Binds the operations of trainers. */
 export function callbacksRoutes(routes: Routes, gateway: JobsGateway): void {
   const take = (attempt: AttemptIdentity, events: TrainerEventHead[]) =>
     ingest(gateway, { ...attempt, source: "trainer", events, allow_gap: false, fence: { door: "callback" } });

@@ -17,6 +17,8 @@ export function connectDatabase(url: string, poolSize = 12): Kysely<Database> {
     max: poolSize,
     connectionTimeoutMillis: 3_000,
     statement_timeout: 15_000,
+    // The server judges its own limit; a frozen server or a cut network is noticed here.
+    query_timeout: 20_000,
     idle_in_transaction_session_timeout: 15_000,
     application_name: "vision-platform-gateway",
     types,

@@ -42,6 +42,7 @@ function byFramework(work: readonly Dispatch[]): Map<string, Dispatch[]> {
 /** `redis`: a command connection without an offline queue, so that nothing waits for a Redis that is away. */
 export function createDispatcher(redis: Redis, logger: Logger): Dispatcher {
   const queues = new Map<string, Queue>();
+  const sending = new Set<Promise<void>>();
   let collected: Dispatch[] = [];
 
   function queueOf(framework: string): Queue {
@@ -67,7 +68,10 @@ export function createDispatcher(redis: Redis, logger: Logger): Dispatcher {
     const work = collected;
     collected = [];
     if (redis.status !== "ready") return;
-    for (const [framework, items] of byFramework(work)) void send(framework, items);
+    for (const [framework, items] of byFramework(work)) {
+      const sent = send(framework, items).finally(() => sending.delete(sent));
+      sending.add(sent);
+    }
   }
 
   /** The ids that a worker will still get, or has. */
@@ -113,6 +117,7 @@ export function createDispatcher(redis: Redis, logger: Logger): Dispatcher {
     },
     async close() {
       if (collected.length > 0) flush();
+      await Promise.allSettled(sending);
       await Promise.allSettled([...queues.values()].map((queue) => queue.close()));
       queues.clear();
     },

@@ -16,6 +16,7 @@ export function docsRouter(): Router {
   let page: Promise<string> | undefined;
   const document = () => (text ??= readDocument());
   const router = Router();
+  router.get("/", (_request, response) => response.redirect("/docs"));
   router.get("/openapi.json", async (_request, response) => {
     response.type("json").setHeader("Cache-Control", "public, max-age=300");
     response.send(await document());

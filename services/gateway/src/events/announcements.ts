@@ -16,6 +16,7 @@ export interface Announcements {
   cancel: number[];
 }
 
+/** To be filled inside a transaction. */
 export function nothingSaid(): Announcements {
   return { events: [], dispatch: [], withdraw: [], cancel: [] };
 }
@@ -25,6 +26,7 @@ export interface Announcer {
   announce(said: Announcements): void;
 }
 
+/** `redis`: a command connection, for hints about cancels. */
 export function createAnnouncer(
   redis: Redis,
   publisher: EventPublisher,

@@ -6,6 +6,7 @@ export interface EventMeters {
   count(source: Source, batch: Batch): void;
 }
 
+/** Counters `vp_events_total{source}` and `vp_unknown_events_total`. */
 export function createEventMeters(registry: Registry): EventMeters {
   const registers = [registry];
   const stored = new Counter({ name: "vp_events_total", help: "Events stored", labelNames: ["source"], registers });

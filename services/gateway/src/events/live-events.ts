@@ -17,6 +17,7 @@ export interface LiveEvents {
 
 const READY_LIMIT_MS = 2_000;
 
+/** Connects when the first listener comes and disconnects when the last one goes. */
 export function createLiveEvents(redisUrl: string, logger: Logger): LiveEvents {
   const listeners = new Map<number, Set<Listener>>();
   let reader: OutStreamReader | undefined;

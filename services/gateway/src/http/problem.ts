@@ -1,9 +1,10 @@
 /** Every error becomes an RFC 9457 body; what we did not foresee is a 500 that tells nothing but its trace id. */
 import { STATUS_CODES } from "node:http";
 import { AppError, invalid, unavailable } from "@vision-platform/common/app-error";
+import type { Logger } from "@vision-platform/common/logger";
 import type { Problem } from "@vision-platform/contracts/api/operation";
 import type { ErrorRequestHandler } from "express";
-import { traceOf } from "./router.ts";
+import { loggerOf, traceOf } from "./router.ts";
 
 interface Coded {
   code?: unknown;
@@ -71,27 +72,27 @@ function fromHttpError(error: unknown): AppError | undefined {
 }
 
 /** The last middleware: writes the problem, logs what is our own fault. */
-export const problemHandler: ErrorRequestHandler = (error, request, response, _next) => {
-  const known = asAppError(error);
-  const shown =
-    known ??
-    new AppError("Something went wrong on our side; the trace id leads to the log", {
-      code: "internal_error",
-      status: 500,
-    });
-  if (known === undefined) request.log.error({ err: error }, "unforeseen error");
-  else if (known.status >= 500) request.log.warn({ err: known }, "unavailable");
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  if (shown.retryAfter !== undefined) response.setHeader("Retry-After", String(shown.retryAfter));
-  if (shown.status === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="vision-platform"');
-  response
-    .status(shown.status)
-    .type("application/problem+json")
-    .send(JSON.stringify(problemOf(shown, traceOf(response).trace_id)));
-};
+export function problemHandler(logger: Logger): ErrorRequestHandler {
+  return (error, _request, response, _next) => {
+    const known = asAppError(error);
+    const shown = known ?? defect();
+    if (known === undefined) loggerOf(logger, response).error({ err: error }, "unforeseen error");
+    else if (known.status >= 500) loggerOf(logger, response).warn({ err: known }, "unavailable");
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    if (shown.retryAfter !== undefined) response.setHeader("Retry-After", String(shown.retryAfter));
+    if (shown.status === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="vision-platform"');
+    response.status(shown.status).type("application/problem+json");
+    response.send(JSON.stringify(problemOf(shown, traceOf(response).trace_id)));
+  };
+}
+
+function defect(): AppError {
+  const message = "Something went wrong on our side; the trace id leads to the log";
+  return new AppError(message, { code: "internal_error", status: 500 });
+}
 
 function problemOf(error: AppError, trace_id: string): Problem {
   return {

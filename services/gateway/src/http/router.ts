@@ -38,12 +38,13 @@ export interface RequestContext<Op extends Operation> {
 export type Handler<Op extends Operation> = (context: RequestContext<Op>) => Promise<ResponseOf<Op>>;
 
 export interface Routes {
-  /** Throws when the operation is already bound. `limiter` runs before the work, with the body parsed. */
-  add<Op extends Operation>(op: Op, handler: Handler<Op>, limiter?: RequestHandler): void;
+  /** Throws when the operation is already bound. `limiters` run before the work, once the request is known to be valid. */
+  add<Op extends Operation>(op: Op, handler: Handler<Op>, ...limiters: RequestHandler[]): void;
 }
 
 export interface RouterOptions {
   db: Db;
+  logger: Logger;
   access: AccessCheck;
   idempotency: IdempotencyStore;
   /** For tests: an answer that does not match its schema becomes an error. */
@@ -62,10 +63,10 @@ export function createRouter(options: RouterOptions): BoundRouter {
   const router = Router({ caseSensitive: true });
   const bound = new Map<string, Operation>();
   return {
-    add(op, handler, limiter) {
+    add(op, handler, ...limiters) {
       if (bound.has(op.id)) throw new Error(`operation ${op.id} is bound twice`);
       bound.set(op.id, op);
-      router[op.method](expressPath(op.path), handle(op, handler, options, limiter));
+      router[op.method](expressPath(op.path), handle(op, handler, options, limiters));
     },
     complete() {
       const missing = OPERATIONS.filter((op) => !bound.has(op.id)).map((op) => op.id);
@@ -87,7 +88,12 @@ function refuseOtherMethods(router: Router, operations: Operation[]): void {
   }
 }
 
-function handle<Op extends Operation>(op: Op, handler: Handler<Op>, options: RouterOptions, limiter?: RequestHandler) {
+function handle<Op extends Operation>(
+  op: Op,
+  handler: Handler<Op>,
+  options: RouterOptions,
+  limiters: RequestHandler[],
+) {
   const validate = requestValidator(op);
   const parseBody = readBody(op);
 
@@ -95,8 +101,8 @@ function handle<Op extends Operation>(op: Op, handler: Handler<Op>, options: Rou
     response.locals.operation = op;
     const caller = await allow(op, request, options.access);
     await parseBody(request, response);
-    if (limiter) await runMiddleware(limiter, request, response);
     const input = validate(request);
+    for (const limiter of limiters) await runMiddleware(limiter, request, response);
     const effects: (() => void | Promise<void>)[] = [];
     const work = (db: Db) =>
       handler({
@@ -105,7 +111,9 @@ function handle<Op extends Operation>(op: Op, handler: Handler<Op>, options: Rou
         db,
         afterCommit: (effect: () => void | Promise<void>) => void effects.push(effect),
         trace: traceOf(response),
-        logger: request.log,
+        get logger() {
+          return loggerOf(options.logger, response);
+        },
         request,
         response,
       } as RequestContext<Op>);
@@ -114,7 +122,7 @@ function handle<Op extends Operation>(op: Op, handler: Handler<Op>, options: Rou
       key === undefined || caller.user === undefined
         ? { body: await work(options.db), replayed: false }
         : await options.idempotency.once({ user_id: caller.user.user_id, op, key, input }, work);
-    for (const effect of effects) runEffect(effect, request.log);
+    for (const effect of effects) runEffect(effect, () => loggerOf(options.logger, response));
     if (op.stream) return;
     if (result.replayed) response.setHeader("Idempotency-Replayed", "true");
     if (options.checkResponses && op.response !== null) op.response.parse(JSON.parse(JSON.stringify(result.body)));
@@ -130,10 +138,10 @@ function handle<Op extends Operation>(op: Op, handler: Handler<Op>, options: Rou
 }
 
 /** Begins a side effect of committed work; the answer does not wait for it. */
-function runEffect(effect: () => void | Promise<void>, logger: Logger): void {
+function runEffect(effect: () => void | Promise<void>, logger: () => Logger): void {
   Promise.resolve()
     .then(effect)
-    .catch((error: unknown) => logger.error({ err: error }, "a side effect of committed work failed"));
+    .catch((error: unknown) => logger().error({ err: error }, "a side effect of committed work failed"));
 }
 
 function runMiddleware(middleware: RequestHandler, request: Request, response: Response): Promise<void> {
@@ -147,4 +155,9 @@ function runMiddleware(middleware: RequestHandler, request: Request, response: R
 export function traceOf(response: Response): Trace {
   const trace = response.locals.trace as Trace | undefined;
   return trace ?? continueTrace(undefined);
+}
+
+/** A logger whose lines carry the request's trace id; made when it is needed only, which is seldom. */
+export function loggerOf(logger: Logger, response: Response): Logger {
+  return logger.child({ trace_id: traceOf(response).trace_id });
 }

@@ -1,17 +1,14 @@
 /** One log line and one measurement for each request, both with the operation's name rather than its address. */
-
 import type { Logger } from "@vision-platform/common/logger";
-import { continueTrace, type Trace } from "@vision-platform/common/trace";
+import { continueTrace } from "@vision-platform/common/trace";
 import type { Operation } from "@vision-platform/contracts/api/operation";
-import type { RequestHandler, Response } from "express";
-import { pinoHttp } from "pino-http";
+import type { Request, RequestHandler, Response } from "express";
 import { Histogram, type Registry } from "prom-client";
 
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
+const UNLOGGED = new Set(["/health", "/ready", "/metrics"]);
 
-function operationOf(response: Response): Operation | undefined {
-  return response.locals.operation as Operation | undefined;
-}
+const operationOf = (response: Response) => response.locals.operation as Operation | undefined;
 
 /** Begins or continues the W3C trace, and tells the caller its id. */
 export function tracing(): RequestHandler {
@@ -31,28 +28,12 @@ function levelOf(response: Response): "debug" | "info" | "warn" {
   return access === "internal" || access === "attempt" ? "debug" : "info";
 }
 
-export function requestLog(logger: Logger): RequestHandler {
-  return pinoHttp({
-    logger,
-    quietReqLogger: true,
-    quietResLogger: true,
-    genReqId: (_request, response) => ((response as Response).locals.trace as Trace).trace_id,
-    customAttributeKeys: { reqId: "trace_id" },
-    customLogLevel: (_request, response, error) => (error ? "warn" : levelOf(response as Response)),
-    customProps: (request, response) => ({
-      method: request.method,
-      operation: operationOf(response as Response)?.id,
-      path: request.url?.split("?", 1)[0],
-      status: response.statusCode,
-    }),
-    customSuccessMessage: () => "request",
-    customErrorMessage: () => "request",
-    autoLogging: { ignore: (request) => /^\/(health|ready|metrics)$/.test(request.url ?? "") },
-  }) as unknown as RequestHandler;
-}
-
-/** `http_request_duration_seconds{method,route,status}`; unknown addresses share one label. */
-export function requestMetrics(registry: Registry): RequestHandler {
+/**
+ * `http_request_duration_seconds{method,route,status}` (unknown addresses share a route; streams are not measured), and
+ * the request's line. pino-http would make three loggers for each request, and cut out secrets where there are none.
+ */
+export function observing(logger: Logger, registry: Registry): RequestHandler {
+  const lines = logger.child({}, { redact: [] });
   const duration = new Histogram({
     name: "http_request_duration_seconds",
     help: "Time from the request's first byte to the answer's last",
@@ -60,14 +41,29 @@ export function requestMetrics(registry: Registry): RequestHandler {
     buckets: BUCKETS,
     registers: [registry],
   });
+
+  function observe(request: Request, response: Response, path: string, begin: number): void {
+    const milliseconds = performance.now() - begin;
+    const op = operationOf(response);
+    const status = response.statusCode;
+    const { method } = request;
+    if (!op?.stream) duration.observe({ method, route: op?.path ?? "other", status }, milliseconds / 1000);
+    if (UNLOGGED.has(path)) return;
+    const line = {
+      trace_id: response.locals.trace.trace_id,
+      operation: op?.id,
+      method,
+      path,
+      status,
+      ms: Math.round(milliseconds * 10) / 10,
+    };
+    lines[levelOf(response)](response.writableFinished ? line : { ...line, aborted: true }, "request");
+  }
+
   return (request, response, next) => {
-    const begin = process.hrtime.bigint();
-    response.once("close", () => {
-      const op = operationOf(response);
-      if (op?.stream) return;
-      const seconds = Number(process.hrtime.bigint() - begin) / 1e9;
-      duration.observe({ method: request.method, route: op?.path ?? "other", status: response.statusCode }, seconds);
-    });
+    const { path } = request;
+    const begin = performance.now();
+    response.once("close", () => observe(request, response, path, begin));
     next();
   };
 }

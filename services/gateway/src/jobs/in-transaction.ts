@@ -1,3 +1,4 @@
+/** Work that must be one transaction, whether or not the caller has begun one. */
 import type { Db } from "../db/db.ts";
 
 /** Runs `work` in the transaction that `db` is, or in one of its own. */

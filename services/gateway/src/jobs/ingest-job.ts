@@ -24,7 +24,7 @@ export interface IngestJobInput {
 }
 
 /** The framework whose worker opens uploads. */
-export const INGEST_FRAMEWORK = "dataset";
+const INGEST_FRAMEWORK = "dataset";
 
 /** Inserts the job, QUEUED with attempt 1, in the caller's transaction; the caller announces `said` after its commit. */
 export async function createIngestJob(db: Db, input: IngestJobInput): Promise<{ job_id: number; said: Announcements }> {

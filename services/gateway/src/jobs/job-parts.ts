@@ -48,6 +48,7 @@ export interface JobParts {
 
 export type JobsGateway = JobsBase & JobParts;
 
+/** Opens no connection of its own until somebody listens to a job's events. */
 export function createJobParts(base: Pick<JobsBase, "redis" | "config" | "logger" | "health">): JobParts {
   const dispatcher = createDispatcher(base.redis, base.logger);
   const publisher = createEventPublisher(base.redis, base.logger);

@@ -1,3 +1,4 @@
+/** Which files an attempt has left beside its artifacts. */
 import type { Db } from "../db/db.ts";
 
 /** Attempts whose whole log lies in the storage. */

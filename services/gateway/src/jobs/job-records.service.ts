@@ -22,12 +22,14 @@ function headOf(last_seq: number, items: readonly JobEvent[]): number {
   return Math.max(last_seq, items.at(-1)?.seq ?? 0);
 }
 
+/** A page of the log, and how far the log goes. Throws what requireJob throws. */
 export async function jobEvents(reader: Reader, job_id: number, query: QueryOf<typeof operations.listJobEvents>) {
   const job = await requireJob(reader, job_id, "viewer");
   const items = await readEvents(reader.db, job, query);
   return { items, head: headOf(job.last_seq, items) };
 }
 
+/** A series for each metric's name, oldest point first; null stands for a value that is not finite. Throws what requireJob throws. */
 export async function jobMetrics(
   reader: Reader,
   job_id: number,
@@ -43,6 +45,7 @@ export async function jobMetrics(
   return { series, head: job.last_seq };
 }
 
+/** Lines of the event log, and addresses of the whole logs of ended attempts. Throws what requireJob throws. */
 export async function jobLogs(
   gateway: JobsGateway,
   reader: Reader,
@@ -71,6 +74,7 @@ export async function jobLogs(
   return { items, head: headOf(job.last_seq, events), files };
 }
 
+/** Addresses to download from for an hour. Throws what requireJob throws. */
 export async function jobArtifacts(gateway: JobsGateway, reader: Reader, job_id: number) {
   await requireJob(reader, job_id, "viewer");
   const expires_at = new Date(Date.now() + DOWNLOAD_TTL_S * 1000).toISOString();

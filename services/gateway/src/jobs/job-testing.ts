@@ -82,6 +82,7 @@ export interface Claimed {
   deliver(src_seq: number): Promise<void>;
 }
 
+/** Everything that startTestGateway gives, and one project with a READY dataset and a framework `timm` to train with. */
 export async function startJobWorld(options: TestGatewayOptions = {}): Promise<JobWorld> {
   const world = await startTestGateway({ ...options, config: { TRAINERS_DIR: trainersDir(), ...options.config } });
   const owner = await world.user("owner");
@@ -142,6 +143,7 @@ function claimed(world: TestGateway, attempt: Omit<Claimed, "push" | "finish" | 
   };
 }
 
+/** Puts text into the storage as the trainer's SDK does, with its metadata. */
 export async function putObject(
   world: TestGateway,
   key: string,
@@ -152,6 +154,7 @@ export async function putObject(
   await s3.send(new PutObjectCommand({ Bucket: config.STORAGE_BUCKET, Key: key, Body: body, Metadata: metadata }));
 }
 
+/** An object with its hash, as RESULT.json names it. */
 export async function putArtifact(world: TestGateway, key: string, body: string) {
   const sha256 = createHash("sha256").update(body).digest("hex");
   await putObject(world, key, body, { sha256 });

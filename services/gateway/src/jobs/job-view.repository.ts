@@ -26,6 +26,7 @@ export async function presentJobs(db: Db, rows: readonly JobRow[]): Promise<Job[
   return rows.map((row) => jobView(row, attempts.get(row.id) ?? unclaimed(row), waiting.get(row.id)));
 }
 
+/** The same for one job. */
 export async function presentJob(db: Db, row: JobRow): Promise<Job> {
   return (await presentJobs(db, [row]))[0] as Job;
 }

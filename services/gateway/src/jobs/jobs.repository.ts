@@ -8,6 +8,7 @@ import type { JobRow } from "../db/schema.ts";
 import { type EventRow, envelope } from "../events/event-log.repository.ts";
 import { isServed, type Waiting } from "./job-view.repository.ts";
 
+/** Undefined when there is no such job. */
 export async function findJob(db: Db, job_id: number): Promise<JobRow | undefined> {
   return await db.selectFrom("jobs").selectAll().where("id", "=", job_id).executeTakeFirst();
 }
@@ -63,6 +64,7 @@ export interface JobLabels {
   tags?: string[] | undefined;
 }
 
+/** Name, notes and tags: the only columns that people change. The job must exist. */
 export async function updateLabels(db: Db, job_id: number, labels: JobLabels): Promise<JobRow> {
   const query = db.updateTable("jobs").set(labels).where("id", "=", job_id).returningAll();
   return await query.executeTakeFirstOrThrow();

@@ -7,6 +7,7 @@ import { jobArtifacts, jobEvents, jobLogs, jobMetrics } from "./job-records.serv
 import { streamJob } from "./job-stream.ts";
 import { cancelJob, createJob, findJobs, getJob, patchJob, requireJob, startJob } from "./jobs.service.ts";
 
+/** Binds the operations of people on jobs. */
 export function jobsRoutes(routes: Routes, gateway: JobsGateway): void {
   routes.add(operations.createJob, async (context) => await createJob(gateway, context, context.body));
   routes.add(operations.startJob, async (context) => await startJob(gateway, context, context.params.job_id));

@@ -38,6 +38,7 @@ export async function requireJob(
   return job;
 }
 
+/** What the queue is told of a job's newest attempt. */
 export function dispatchOf(job: JobRow): Dispatch {
   return { job_id: job.id, attempt: job.attempt, framework: job.framework, traceparent: job.traceparent };
 }
@@ -129,10 +130,12 @@ async function cancelWaiting(tx: Db, job: JobRow) {
   });
 }
 
+/** Throws what requireJob throws. */
 export async function getJob(caller: Pick<Caller, "db" | "user">, job_id: number): Promise<Job> {
   return await presentJob(caller.db, await requireJob(caller, job_id, "viewer"));
 }
 
+/** Changes labels in any state. Throws 404, 403, 422 for text that cannot be stored. */
 export async function patchJob(caller: Caller, job_id: number, labels: JobLabels): Promise<Job> {
   const errors = textErrors(labels);
   if (errors.length > 0) throw invalid(errors);

@@ -75,6 +75,16 @@ describe("a job's life", () => {
     expect(new Set(items.map((item) => item.trace_id))).toEqual(new Set([pending.trace_id]));
   });
 
+  it("is one job when it is submitted twice with the same key, and 422 with another body", async () => {
+    const headers = { "Idempotency-Key": "submit-1" };
+    const submit = (overrides: object) =>
+      world.owner.call(createJob, { body: world.spec({ start: true, ...overrides }), headers });
+    const [first, second] = await Promise.all([submit({}), submit({})]);
+    expect(second).toEqual(first);
+    expect((await world.events(first.id)).map((item) => item.data.state)).toEqual(["PENDING", "QUEUED"]);
+    await expect(submit({ epochs: 3 })).rejects.toMatchObject({ status: 422 });
+  });
+
   it("is queued at once with start: true", async () => {
     const job = await world.owner.call(createJob, { body: world.spec({ start: true, name: "now", tags: ["a"] }) });
     expect(job).toMatchObject({

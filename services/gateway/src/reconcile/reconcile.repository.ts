@@ -39,6 +39,7 @@ export interface Census {
   oldest_queued_s: number;
 }
 
+/** For the metrics; states without jobs are left out. */
 export async function takeCensus(db: Db): Promise<Census> {
   const counts = await db
     .selectFrom("jobs")

@@ -7,6 +7,7 @@ import type { JobsGateway } from "../jobs/job-parts.ts";
 import { findJob } from "../jobs/jobs.repository.ts";
 import { type Asked, headsOf, type Membership, membershipsOf } from "./subscriptions.repository.ts";
 
+/** Binds the operations of notifiers. */
 export function subscriptionsRoutes(routes: Routes, gateway: JobsGateway): void {
   routes.add(checkSubscriptions, async ({ body }) => {
     const { subscriptions } = body;

@@ -128,7 +128,15 @@ const steps = fc.array(
     { weight: 6, arbitrary: fc.record({ do: fc.constant("deliver" as const), which: fc.nat(5), keep: fc.boolean() }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("lose" as const), which: fc.nat(5) }) },
     { weight: 8, arbitrary: fc.record({ do: fc.constant("answer" as const), which: fc.nat(5) }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant("subscribe" as const), client, job, after: fc.option(fc.nat(6), { nil: undefined }) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant("subscribe" as const),
+        client,
+        job,
+        after: fc.option(fc.nat(6), { nil: undefined }),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("project" as const), client }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("stall" as const), client }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("resume" as const), client }) },
@@ -142,7 +150,8 @@ type Step = typeof steps extends fc.Arbitrary<(infer One)[]> ? One : never;
 function play(world: World, step: Step): void {
   switch (step.do) {
     case "commit":
-      return world.commit(step.job);
+      world.commit(step.job);
+      return;
     case "deliver": {
       const index = step.which % Math.max(1, world.wire.length);
       const [published] = step.keep ? world.wire.slice(index, index + 1) : world.wire.splice(index, 1);
@@ -163,10 +172,12 @@ function play(world: World, step: Step): void {
       return;
     case "stall": {
       const { reader } = world.clients[step.client] as Client;
-      return reader.stall(world.feeds.feedsOf(reader));
+      reader.stall(world.feeds.feedsOf(reader));
+      return;
     }
     case "resume":
-      return (world.clients[step.client] as Client).reader.resume();
+      (world.clients[step.client] as Client).reader.resume();
+      return;
     case "gateway":
       world.isGatewayUp = step.up;
       return;

@@ -125,12 +125,18 @@ export class Feeds {
 
   /** Everything this reader watches, by job or by project. */
   feedsOf(reader: Reader): JobFeed[] {
-    return [...this.#feeds.values()].filter((watched) => this.#isWatchedBy(watched, reader)).map((watched) => watched.feed);
+    return [...this.#feeds.values()]
+      .filter((watched) => this.#isWatchedBy(watched, reader))
+      .map((watched) => watched.feed);
   }
 
   /** Feeds whose head is still unknown; taken before a beacon's question, given back with its answer. */
   unsettled(): Set<number> {
-    return new Set([...this.#feeds.values()].filter((watched) => watched.feed.head === undefined).map((watched) => watched.feed.jobId));
+    return new Set(
+      [...this.#feeds.values()]
+        .filter((watched) => watched.feed.head === undefined)
+        .map((watched) => watched.feed.jobId),
+    );
   }
 
   /** A beacon's answer: repairs what is behind, finds jobs whose first events were lost, forgets what nobody watches. */
@@ -155,7 +161,8 @@ export class Feeds {
     const output = this.#makeOutput(jobId);
     const watched: WatchedFeed = {
       feed: new JobFeed(jobId, this.#source, (event) => {
-        if (event.type === "state" && isTerminal((event.data as { state: JobHead["state"] }).state)) watched.overSince = Date.now();
+        if (event.type === "state" && isTerminal((event.data as { state: JobHead["state"] }).state))
+          watched.overSince = Date.now();
         output.publish(event);
       }),
       output,
@@ -195,7 +202,8 @@ export class Feeds {
   /** Nobody knows how far the job was: it is followed from the first event that was seen. */
   #settle(watched: WatchedFeed): void {
     const { feed } = watched;
-    if (feed.head === undefined && feed.firstSeen !== undefined && watched.openings === 0) this.#seed(watched, feed.firstSeen - 1);
+    if (feed.head === undefined && feed.firstSeen !== undefined && watched.openings === 0)
+      this.#seed(watched, feed.firstSeen - 1);
   }
 
   *#feedsOf(projectId: number): Generator<WatchedFeed> {

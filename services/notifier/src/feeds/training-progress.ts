@@ -44,7 +44,9 @@ export class ProgressGatherer {
 
   /** Figures the gateway knew when the job was first watched; what events said since wins. */
   seed({ epoch, epochs, loss, accuracy, pct, eta_s }: JobProgress): void {
-    const known = Object.entries({ epoch, epochs, loss, accuracy, pct, eta_s }).filter(([, value]) => value !== undefined);
+    const known = Object.entries({ epoch, epochs, loss, accuracy, pct, eta_s }).filter(
+      ([, value]) => value !== undefined,
+    );
     this.#figures = { ...Object.fromEntries(known), ...this.#figures };
   }
 

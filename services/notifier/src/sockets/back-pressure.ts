@@ -53,7 +53,10 @@ export class BackPressure {
         if (verdict === "stall") reader.stall(feeds.feedsOf(reader));
         if (verdict === "resume") reader.resume();
         if (verdict !== "end") continue;
-        logger.warn({ user_id: reader.userId, waiting_bytes: connection.waitingBytes }, "client too slow, connection ended");
+        logger.warn(
+          { user_id: reader.userId, waiting_bytes: connection.waitingBytes },
+          "client too slow, connection ended",
+        );
         this.#ended += 1;
         connection.terminate();
       }

@@ -1,7 +1,6 @@
 /** From a feed to all sockets in step with it: each payload is encoded once, however many sockets it goes to. */
-import type { JobEvent } from "@vision-platform/contracts/job-events";
+import type { JobEvent, StateEventData } from "@vision-platform/contracts/job-events";
 import { isTerminal } from "@vision-platform/contracts/job-state";
-import type { StateEventData } from "@vision-platform/contracts/job-events";
 import type { Head, TrainingComplete } from "@vision-platform/contracts/live";
 import type { FeedOutput } from "../feeds/feeds.ts";
 import { ProgressGatherer } from "../feeds/training-progress.ts";

@@ -25,7 +25,11 @@ export function requireToken(io: LiveServer, gateway: GatewayPort): void {
       next();
     } catch (error) {
       const isRefused = error instanceof AppError && error.status < 500;
-      next(isRefused ? refusal("unauthorized", error.message) : refusal("unavailable", "the gateway does not answer, try again"));
+      next(
+        isRefused
+          ? refusal("unauthorized", error.message)
+          : refusal("unavailable", "the gateway does not answer, try again"),
+      );
     }
   });
 }

@@ -23,7 +23,9 @@ function refuse(code: Refusal["code"], error: string): Refusal {
 }
 
 function refusalOf({ status }: Permission, name: string): Refusal {
-  return status === "forbidden" ? refuse("forbidden", `you are no member of the project of ${name}`) : refuse("not_found", `there is no ${name}`);
+  return status === "forbidden"
+    ? refuse("forbidden", `you are no member of the project of ${name}`)
+    : refuse("not_found", `there is no ${name}`);
 }
 
 export class Subscriptions {
@@ -69,7 +71,9 @@ export class Subscriptions {
     this.#pending += 1;
     try {
       const target = targetOf(parsed.data);
-      await ("job_id" in target ? this.#subscribeJob(target.job_id, target.after, answer) : this.#subscribeProject(target.project_id, answer));
+      await ("job_id" in target
+        ? this.#subscribeJob(target.job_id, target.after, answer)
+        : this.#subscribeProject(target.project_id, answer));
     } catch (error) {
       this.#logger.warn({ err: error }, "subscription could not be checked");
       answer(refuse("unavailable", "the gateway does not answer, try again"));

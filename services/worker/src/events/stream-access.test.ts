@@ -69,7 +69,12 @@ it("makes the users again when Redis has forgotten them and the connection comes
   const other = connectRedis(url, "command", { enableOfflineQueue: true });
   await other.call("CLIENT", "KILL", "ID", String(own));
   other.disconnect();
-  const id = await eventually(() => client.xadd(key, "1-0", "e", "{}").then((added) => added ?? undefined, () => undefined));
+  const id = await eventually(() =>
+    client.xadd(key, "1-0", "e", "{}").then(
+      (added) => added ?? undefined,
+      () => undefined,
+    ),
+  );
   expect(id).toBe("1-0");
 });
 
@@ -83,7 +88,9 @@ it("opens the HTTP door when it must not make users, and says why when it has to
   clients.push(limited);
   const ids = { job_id: 1, attempt: 1 };
   expect(await createStreamAccess(limited, limitedUrl.href, "auto", logger).open(ids)).toEqual({ mode: "http" });
-  await expect(createStreamAccess(limited, limitedUrl.href, "redis", logger).open(ids)).rejects.toThrow(/NOPERM|permission/i);
+  await expect(createStreamAccess(limited, limitedUrl.href, "redis", logger).open(ids)).rejects.toThrow(
+    /NOPERM|permission/i,
+  );
   expect(await createStreamAccess(limited, limitedUrl.href, "http", logger).open(ids)).toEqual({ mode: "http" });
   await admin.call("ACL", "DELUSER", user);
 });

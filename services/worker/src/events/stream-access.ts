@@ -34,7 +34,12 @@ function usesOtherDatabase(redisUrl: string): boolean {
  * Users live in the server's memory only: they are made again whenever the connection comes back.
  * `redis` is the worker's command connection to `redisUrl`.
  */
-export function createStreamAccess(redis: Redis, redisUrl: string, mode: "auto" | "redis" | "http", logger: Logger): StreamAccess {
+export function createStreamAccess(
+  redis: Redis,
+  redisUrl: string,
+  mode: "auto" | "redis" | "http",
+  logger: Logger,
+): StreamAccess {
   const passwords = new Map<string, { attempt: Attempt; password: string }>();
   const commands = ["+xadd", "+ping", "+hello", "+auth", ...(usesOtherDatabase(redisUrl) ? ["+select"] : [])];
 
@@ -45,7 +50,9 @@ export function createStreamAccess(redis: Redis, redisUrl: string, mode: "auto" 
 
   redis.on("ready", () => {
     for (const { attempt, password } of passwords.values()) {
-      provision(attempt, password).catch((error: unknown) => logger.warn({ err: error, ...attempt }, "stream user not made again"));
+      provision(attempt, password).catch((error: unknown) =>
+        logger.warn({ err: error, ...attempt }, "stream user not made again"),
+      );
     }
   });
 

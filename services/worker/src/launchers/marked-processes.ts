@@ -14,7 +14,9 @@ export const MARKER_VARIABLE = "VP_ATTEMPT";
 export async function markedProcesses(marker: string): Promise<number[]> {
   if (process.platform !== "linux") return [];
   const wanted = `${MARKER_VARIABLE}=${marker}`;
-  const pids = readdirSync("/proc").filter((name) => /^[1-9]\d*$/.test(name)).map(Number);
+  const pids = readdirSync("/proc")
+    .filter((name) => /^[1-9]\d*$/.test(name))
+    .map(Number);
   const found = await Promise.all(pids.map(async (pid) => ((await carries(pid, wanted)) ? pid : null)));
   return found.filter((pid) => pid !== null);
 }

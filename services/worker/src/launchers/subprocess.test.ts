@@ -16,7 +16,10 @@ it("stands back for other processes", async () => {
 
 it.runIf(existsSync("/usr/bin/prlimit"))("does not let a trainer take more memory than it may", async () => {
   const launcher = createSubprocessLauncher();
-  const script = [{ do: "allocate" as const, mebibytes: 3_000 }, { do: "exit" as const, code: 0 }];
+  const script = [
+    { do: "allocate" as const, mebibytes: 3_000 },
+    { do: "exit" as const, code: 0 },
+  ];
   const trainer = await launcher.launch(scriptedLaunch(script, { memoryBytes: 2_000 * 1_048_576 }));
   const exit = await launcher.wait(trainer);
   expect(exit).not.toEqual({ code: 0, signal: null });

@@ -3,7 +3,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Exit, LaunchError, type LaunchSpec, type Launcher, type Trainer, type TrainerIdentity } from "./launcher.ts";
+import {
+  type Exit,
+  LaunchError,
+  type Launcher,
+  type LaunchSpec,
+  type Trainer,
+  type TrainerIdentity,
+} from "./launcher.ts";
 import { MARKER_VARIABLE, markedProcesses } from "./marked-processes.ts";
 import { isAlive, startTime } from "./process-identity.ts";
 

@@ -32,7 +32,8 @@ export function createTrainerCommands(folders: TrainerFolders): (kind: JobKind) 
   return (kind) => {
     manifest ??= readManifest(join(folder, "trainer.json"));
     const declared = manifest.kinds[kind]?.command;
-    if (!declared) throw new LaunchError("BAD_CONFIG", `the trainer ${folders.FRAMEWORK} does not do jobs of kind ${kind}`);
+    if (!declared)
+      throw new LaunchError("BAD_CONFIG", `the trainer ${folders.FRAMEWORK} does not do jobs of kind ${kind}`);
     const [program = "", ...args] = declared;
     if (program !== "python") return [program.startsWith(".") ? resolve(folder, program) : program, ...args];
     const python = join(environmentBin(folders), "python");

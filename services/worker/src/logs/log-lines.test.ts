@@ -24,7 +24,10 @@ it("does not grow with a progress bar that never ends its line", () => {
 
 it("reads level, message and error of a JSON line, and leaves others as they are", () => {
   expect(readLine('{"level":"warning","message":"m"}')).toEqual({ level: "warning", message: "m" });
-  expect(readLine('{"level":"error","message":"m","error":"Traceback"}')).toEqual({ level: "error", message: "m\nTraceback" });
+  expect(readLine('{"level":"error","message":"m","error":"Traceback"}')).toEqual({
+    level: "error",
+    message: "m\nTraceback",
+  });
   expect(readLine('{"level":1}')).toEqual({ level: "info", message: '{"level":1}' });
   expect(readLine("{not json")).toEqual({ level: "info", message: "{not json" });
 });

@@ -26,7 +26,11 @@ it("follows a growing file to its end, without secrets", async () => {
 });
 
 it("is content when there never was a file", async () => {
-  const tail = startLogTail(join(folder, "none"), (text) => text, () => undefined);
+  const tail = startLogTail(
+    join(folder, "none"),
+    (text) => text,
+    () => undefined,
+  );
   await tail.finish();
   expect(tail.tail()).toBe("");
 });

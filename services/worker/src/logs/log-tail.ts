@@ -15,7 +15,11 @@ export interface LogTail {
 }
 
 /** Starts at the file's beginning. `redact` sees every line before anybody else. */
-export function startLogTail(file: string, redact: (text: string) => string, emit: (message: LogMessage) => void): LogTail {
+export function startLogTail(
+  file: string,
+  redact: (text: string) => string,
+  emit: (message: LogMessage) => void,
+): LogTail {
   const decoder = new StringDecoder("utf8");
   const splitter = createLineSplitter();
   const buffer = Buffer.alloc(CHUNK_BYTES);
@@ -40,7 +44,10 @@ export function startLogTail(file: string, redact: (text: string) => string, emi
 
   const timer = setInterval(() => {
     looking ??= look()
-      .then(() => undefined, () => undefined)
+      .then(
+        () => undefined,
+        () => undefined,
+      )
       .finally(() => {
         looking = undefined;
       });

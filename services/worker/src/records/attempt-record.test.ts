@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -18,7 +18,11 @@ afterEach(() => rmSync(workDir, { recursive: true, force: true }));
 
 /** The record as a worker leaves it that is no longer there. */
 function abandoned(changes: Partial<AttemptRecord> = {}): AttemptRecord {
-  const record = { ...records.draft({ ...fence, secrets: [], trainer }), worker: { pid: 1_999_999, start_time: "1" }, ...changes };
+  const record = {
+    ...records.draft({ ...fence, secrets: [], trainer }),
+    worker: { pid: 1_999_999, start_time: "1" },
+    ...changes,
+  };
   records.write(record);
   return record;
 }
@@ -59,7 +63,11 @@ it("does not judge the processes of another host", () => {
 });
 
 it("knows that nothing outlived a reboot, and does not trust the pids from before it", () => {
-  abandoned({ pid_space: "before", worker: { pid: process.pid, start_time: "1" }, trainer: { marker: "m", pid: process.pid, start_time: "1" } });
+  abandoned({
+    pid_space: "before",
+    worker: { pid: process.pid, start_time: "1" },
+    trainer: { marker: "m", pid: process.pid, start_time: "1" },
+  });
   expect(records.takeOrphans()).toMatchObject([{ trainer: { marker: "m", pid: null } }]);
 });
 

@@ -49,7 +49,11 @@ async function endTrainer(parts: WorkerParts, { record, fenced, logger }: Orphan
 }
 
 /** What the dead worker had not yet brought to the gateway; answers with the trainer's last word. */
-async function forwardRest(parts: WorkerParts, { record, api, logger }: Orphan, signal: AbortSignal): Promise<TerminalEvent | null> {
+async function forwardRest(
+  parts: WorkerParts,
+  { record, api, logger }: Orphan,
+  signal: AbortSignal,
+): Promise<TerminalEvent | null> {
   const entries = await parts.redis.xrange(inStream(record.job_id, record.attempt), "-", "+");
   const events = entries.map(readEntry).filter((event) => event !== null);
   const push = {
@@ -100,12 +104,16 @@ export async function recoverOrphans(parts: WorkerParts): Promise<{ found: numbe
     const logger = parts.logger.child({ job_id: record.job_id, attempt: record.attempt });
     const api = createAttemptApi(parts.client, record);
     const orphan = { record, api, logger, fenced: await isFencedOff(api) };
-    await endTrainer(parts, orphan).catch((error: unknown) => logger.error({ err: error }, "orphaned trainer not ended"));
+    await endTrainer(parts, orphan).catch((error: unknown) =>
+      logger.error({ err: error }, "orphaned trainer not ended"),
+    );
     return orphan;
   });
   const orphans = await Promise.all(recovering);
   const reports = orphans.map((orphan) =>
-    report(parts, orphan).catch((error: unknown) => orphan.logger.error({ err: error }, "orphaned attempt not reported")),
+    report(parts, orphan).catch((error: unknown) =>
+      orphan.logger.error({ err: error }, "orphaned attempt not reported"),
+    ),
   );
   return { found: orphans.length, reported: Promise.all(reports).then(() => undefined) };
 }

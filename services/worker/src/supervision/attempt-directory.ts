@@ -24,6 +24,11 @@ export function attemptsFolder(workDir: string): string {
   return join(workDir, "attempts");
 }
 
+/** Verified downloads that all trainers of this host share. */
+export function cacheFolder(workDir: string): string {
+  return join(workDir, "cache");
+}
+
 /** Where things lie; nothing is made. */
 export function attemptDirectory(workDir: string, ids: { job_id: number; attempt: number }): AttemptDirectory {
   const path = join(attemptsFolder(workDir), attemptName(ids));

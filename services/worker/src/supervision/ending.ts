@@ -1,4 +1,5 @@
 /** The last steps of an attempt: log to the storage, outcome to the gateway, everything of it away. */
+import { constants } from "node:os";
 import type { Logger } from "@vision-platform/common/logger";
 import type { AttemptApi } from "../attempt-api.ts";
 import type { Exit } from "../launchers/launcher.ts";
@@ -25,13 +26,25 @@ export interface EndedAttempt {
   logger: Logger;
 }
 
+/** As a shell says it: 128 and the signal's number for a trainer that a signal ended. */
+function exitCode({ code, signal }: Exit): number | null {
+  return signal === null ? code : 128 + constants.signals[signal];
+}
+
 type Shared = Pick<WorkerParts, "s3" | "config" | "records" | "access" | "metrics">;
 
 async function storeLog(parts: Shared, ended: EndedAttempt): Promise<number | undefined> {
   const { directory, record, redact, signal, logger } = ended;
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(UPLOAD_LIMIT_MS)]);
-    return await uploadLog({ s3: parts.s3, bucket: parts.config.STORAGE_BUCKET, ids: record, file: directory.log, redact, signal: limit });
+    return await uploadLog({
+      s3: parts.s3,
+      bucket: parts.config.STORAGE_BUCKET,
+      ids: record,
+      file: directory.log,
+      redact,
+      signal: limit,
+    });
   } catch (error) {
     logger.warn({ err: error }, "the log was not stored");
     return undefined;
@@ -50,7 +63,7 @@ export async function cleanUp(parts: Shared, record: AttemptRecord, directory: A
 export async function endAttempt(parts: Shared, ended: EndedAttempt): Promise<void> {
   const { api, record, decision, exit, logger } = ended;
   const log_bytes = await storeLog(parts, ended);
-  const finish = { ...decision, exit_code: exit.code, ...(log_bytes === undefined ? {} : { log_bytes }) };
+  const finish = { ...decision, exit_code: exitCode(exit), ...(log_bytes === undefined ? {} : { log_bytes }) };
   try {
     parts.records.write({ ...record, finish });
   } catch (error) {

@@ -1,10 +1,9 @@
 /** The trainer's environment, built from nothing: what contract.md names, and what any program needs to run. */
-import { join } from "node:path";
 import type { AttemptSpec } from "@vision-platform/contracts/api/internal";
 import { datasetPrefix, inStream, jobPrefix, s3Uri } from "@vision-platform/contracts/names";
 import type { WorkerConfig } from "../config.ts";
 import { environmentBin } from "../launchers/trainer-command.ts";
-import type { AttemptDirectory } from "./attempt-directory.ts";
+import { type AttemptDirectory, cacheFolder } from "./attempt-directory.ts";
 
 /** Where the trainer sends its events: its own Redis stream, or the gateway's HTTP callbacks. */
 export type EventDoor = { mode: "redis"; url: string } | { mode: "http" };
@@ -85,7 +84,7 @@ function surroundings(config: WorkerConfig, directory: AttemptDirectory): Variab
     LANG: "C.UTF-8",
     HOME: directory.home,
     TMPDIR: directory.tmp,
-    CACHE_DIR: join(config.WORK_DIR, "cache"),
+    CACHE_DIR: cacheFolder(config.WORK_DIR),
     STOP_REASON_FILE: directory.stopReasonFile,
     PYTHONUNBUFFERED: "1",
   };

@@ -49,8 +49,8 @@ export async function pushBatch(api: AttemptApi, batch: readonly TrainerEventHea
   for (let delay = FIRST_DELAY_MS; left.length > 0; delay = Math.min(delay * 2, MAX_DELAY_MS)) {
     push.signal.throwIfAborted();
     try {
-      // A trainer's stream has explicit ids, so a hole in it can never fill again.
-      const body = { source: push.source, allow_gap: push.source === "trainer", events: [...left] };
+      // Explicit ids in the stream, refused events: a hole in the numbers can never fill again.
+      const body = { source: push.source, allow_gap: true, events: [...left] };
       const answer = await api.push(body, push.signal);
       if (answer.cancel) push.onCancel();
       const rest = left.filter((event) => event.src_seq > answer.acked);

@@ -10,7 +10,12 @@ const MAX_DELAY_MS = 5_000;
 export type FinishAnswer = "accepted" | "refused" | "unanswered";
 
 /** Never rejects. `signal` ends the tries. */
-export async function deliverFinish(api: AttemptApi, finish: Finish, signal: AbortSignal, logger: Logger): Promise<FinishAnswer> {
+export async function deliverFinish(
+  api: AttemptApi,
+  finish: Finish,
+  signal: AbortSignal,
+  logger: Logger,
+): Promise<FinishAnswer> {
   for (let delay = FIRST_DELAY_MS; !signal.aborted; delay = Math.min(delay * 2, MAX_DELAY_MS)) {
     try {
       await api.finish(finish, signal);

@@ -22,6 +22,7 @@ export function keepLease(api: AttemptApi, listener: LeaseListener, logger: Logg
   let stopped = false;
   let renewing = false;
   let again = false;
+  let away = false;
   const timer = setInterval(() => void renew(), RENEW_EVERY_MS);
 
   function stop(): void {
@@ -38,13 +39,18 @@ export function keepLease(api: AttemptApi, listener: LeaseListener, logger: Logg
     renewing = true;
     try {
       const { cancel } = await api.renew();
+      if (away) logger.info("the gateway answers again");
+      away = false;
       if (cancel && !stopped) listener.onCancel();
     } catch (error) {
       if (stopped) return;
       if (isFenced(error)) {
         stop();
         listener.onLost();
-      } else logger.warn({ err: error }, "lease not renewed; the training goes on");
+      } else {
+        if (!away) logger.warn({ err: error }, "lease not renewed; the training goes on");
+        away = true;
+      }
     } finally {
       renewing = false;
       if (again) {

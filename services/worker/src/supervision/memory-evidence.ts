@@ -29,7 +29,8 @@ export function countMemoryKills(): number {
   return 0;
 }
 
-const OUT_OF_MEMORY = /\bMemoryError\b|std::bad_alloc|Cannot allocate memory|DefaultCPUAllocator: (not enough|can't allocate) memory/;
+const OUT_OF_MEMORY =
+  /\bMemoryError\b|std::bad_alloc|Cannot allocate memory|DefaultCPUAllocator: (not enough|can't allocate) memory/;
 
 /**
  * True when the kernel killed for memory since `before` was counted, or when the trainer had a limit of its own

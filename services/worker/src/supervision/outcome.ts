@@ -1,5 +1,5 @@
 /** What became of an attempt, from the trainer's last word and its exit code together. Pure. */
-import { type Failure, FAILURES, FailureCode, failureOfExitCode } from "@vision-platform/contracts/failure-codes";
+import { FAILURES, type Failure, FailureCode, failureOfExitCode } from "@vision-platform/contracts/failure-codes";
 import type { AttemptOutcome } from "@vision-platform/contracts/job-state";
 import type { Exit } from "../launchers/launcher.ts";
 import type { StopReason } from "./attempt-directory.ts";
@@ -75,7 +75,8 @@ function byExit(ending: Ending): Decision {
       ? { outcome: "cancelled" }
       : decision("preempted", "PREEMPTED", "The trainer was asked to stop from outside and saved a checkpoint.");
   }
-  if (named === "PREEMPTED") return decision("preempted", "PREEMPTED", "The trainer was preempted and saved a checkpoint.");
+  if (named === "PREEMPTED")
+    return decision("preempted", "PREEMPTED", "The trainer was preempted and saved a checkpoint.");
   return silent(ending, named ?? "CRASHED");
 }
 

@@ -34,10 +34,13 @@ export function createStopControl(directory: AttemptDirectory, launcher: Launche
   function killAt(time: number): void {
     deadline = time;
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      logger.warn({ reason }, "the trainer did not end within its grace: killed");
-      kill();
-    }, Math.max(0, deadline - Date.now()));
+    timer = setTimeout(
+      () => {
+        logger.warn({ reason }, "the trainer did not end within its grace: killed");
+        kill();
+      },
+      Math.max(0, deadline - Date.now()),
+    );
   }
 
   function ask(): void {

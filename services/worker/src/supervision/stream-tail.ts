@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@vision-platform/common/logger";
 import { MAX_EVENT_BYTES, TERMINAL_EVENT_TYPES, TrainerEventHead } from "@vision-platform/contracts/trainer-events";
 import type { Redis } from "ioredis";
-import { type EventPush, batches, pushBatch, type SizedEvent } from "./event-push.ts";
 import type { AttemptApi } from "../attempt-api.ts";
+import { batches, type EventPush, pushBatch, type SizedEvent } from "./event-push.ts";
 
 const READ_COUNT = 200;
 /** How long a read waits for the first event. Short, so that the end of an attempt is noticed soon. */
@@ -82,7 +82,8 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
     source: "trainer",
     signal,
     onCancel: options.onCancel,
-    onRefused: (event, reason) => logger.warn({ err: reason, src_seq: event.src_seq, type: event.type }, "event refused"),
+    onRefused: (event, reason) =>
+      logger.warn({ err: reason, src_seq: event.src_seq, type: event.type }, "event refused"),
   };
 
   async function forward(entries: Entry[]): Promise<void> {

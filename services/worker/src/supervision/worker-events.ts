@@ -38,7 +38,8 @@ export function createWorkerEvents({ api, after, signal, onCancel, logger }: Wor
     source: "worker" as const,
     signal: AbortSignal.any([signal, stop.signal]),
     onCancel,
-    onRefused: (event: TrainerEventHead, reason: unknown) => logger.warn({ err: reason, type: event.type }, "event refused"),
+    onRefused: (event: TrainerEventHead, reason: unknown) =>
+      logger.warn({ err: reason, type: event.type }, "event refused"),
   };
 
   async function pump(): Promise<void> {

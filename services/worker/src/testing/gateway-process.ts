@@ -19,7 +19,7 @@ const TESTING = join(import.meta.dirname, "../../../gateway/src/testing.ts");
 /** Services never import each other: the gateway's own test helper runs in a process, and tells where it listens. */
 const PROGRAM = `
 const { startTestGateway } = await import(process.argv[1]);
-const test = await startTestGateway({ config: { TRAINERS_DIR: process.argv[2] } });
+const test = await startTestGateway({ config: { TRAINERS_DIR: process.argv[2], STORAGE_BUCKET: process.argv[3] } });
 const { INTERNAL_TOKEN: internal_token, REDIS_URL: redis_url } = test.gateway.config;
 process.stdout.write(JSON.stringify({ url: test.url, internal_token, redis_url }) + "\\n");
 process.stdin.resume();
@@ -27,8 +27,8 @@ process.stdin.once("end", () => test.stop().then(() => process.exit(0), () => pr
 `;
 
 /** Needs the TEST_* variables. It ends with this process at the latest, because its standard input closes then. */
-export async function startGatewayProcess(trainersDir: string): Promise<GatewayProcess> {
-  const args = ["--input-type=module", "-e", PROGRAM, TESTING, trainersDir];
+export async function startGatewayProcess(trainersDir: string, bucket: string): Promise<GatewayProcess> {
+  const args = ["--input-type=module", "-e", PROGRAM, TESTING, trainersDir, bucket];
   const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"], env: wholeEnvironment() });
   const ended = once(child, "exit");
   const [line] = await Promise.race([

@@ -3,9 +3,9 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { LaunchError, type LaunchSpec, type Launcher, type Trainer } from "../launchers/launcher.ts";
-import { startTime } from "../launchers/process-identity.ts";
+import { LaunchError, type Launcher, type LaunchSpec, type Trainer } from "../launchers/launcher.ts";
 import { MARKER_VARIABLE } from "../launchers/marked-processes.ts";
+import { startTime } from "../launchers/process-identity.ts";
 import { scriptedLaunch } from "./launch-spec.ts";
 import { eventually } from "./platform.ts";
 import type { ScriptStep } from "./script.ts";
@@ -52,7 +52,11 @@ export function launcherConformance(name: string, create: () => Launcher): void 
     });
 
     it("keeps what the trainer writes, from its first line to its last", async () => {
-      const { launcher, trainer, spec } = await launch([READY, { do: "print", text: "the end" }, { do: "exit", code: 0 }]);
+      const { launcher, trainer, spec } = await launch([
+        READY,
+        { do: "print", text: "the end" },
+        { do: "exit", code: 0 },
+      ]);
       await launcher.wait(trainer);
       expect(logOf(spec)).toBe("ready\nthe end");
     });

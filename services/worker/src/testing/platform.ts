@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiClient, createApiClient } from "@vision-platform/common/api-client";
+import { ensureBucket } from "@vision-platform/common/s3";
 import { register } from "@vision-platform/contracts/api/auth";
 import { completeUpload, createDataset, createUpload, getDataset } from "@vision-platform/contracts/api/datasets";
 import { cancelJob, createJob, getJob, type Job, listJobEvents } from "@vision-platform/contracts/api/jobs";
@@ -12,11 +13,14 @@ import type { JobEvent } from "@vision-platform/contracts/job-events";
 import { testServices } from "./config.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 import type { ScriptStep } from "./script.ts";
+import { testStorage } from "./test-storage.ts";
 import { writeTestTrainers } from "./test-trainers.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker-process.ts";
 
 export interface TestPlatform {
   gateway: GatewayProcess;
+  /** Its own bucket. */
+  bucket: string;
   /** A temporary folder of the test. */
   folder: string;
   workDir: string;
@@ -33,7 +37,10 @@ export interface TestPlatform {
 }
 
 /** Asks until the answer is not undefined. Throws after `limitMs`. */
-export async function eventually<Value>(ask: () => Promise<Value | undefined> | Value | undefined, limitMs = 20_000): Promise<Value> {
+export async function eventually<Value>(
+  ask: () => Promise<Value | undefined> | Value | undefined,
+  limitMs = 20_000,
+): Promise<Value> {
   const deadline = Date.now() + limitMs;
   for (;;) {
     const answer = await ask();
@@ -43,7 +50,10 @@ export async function eventually<Value>(ask: () => Promise<Value | undefined> | 
   }
 }
 
-function workerSettings(gateway: GatewayProcess, dirs: { trainers: string; work: string }): Record<string, string> {
+function workerSettings(
+  gateway: GatewayProcess,
+  dirs: { trainers: string; work: string; bucket: string },
+): Record<string, string> {
   const services = testServices();
   return {
     FRAMEWORK: "scripted",
@@ -53,7 +63,7 @@ function workerSettings(gateway: GatewayProcess, dirs: { trainers: string; work:
     S3_ENDPOINT: services.TEST_S3_ENDPOINT,
     S3_ACCESS_KEY_ID: services.TEST_S3_ACCESS_KEY_ID,
     S3_SECRET_ACCESS_KEY: services.TEST_S3_SECRET_ACCESS_KEY,
-    STORAGE_BUCKET: services.TEST_S3_BUCKET,
+    STORAGE_BUCKET: dirs.bucket,
     WORK_DIR: dirs.work,
     TRAINERS_DIR: dirs.trainers,
     TRAINER_ENVS_DIR: dirs.trainers,
@@ -63,7 +73,9 @@ function workerSettings(gateway: GatewayProcess, dirs: { trainers: string; work:
 
 /** A READY dataset through the public API; the ingest is done by a worker with the script trainer. */
 async function makeDataset(client: ApiClient, project_id: number, settings: Record<string, string>): Promise<number> {
-  const dataset = await client.call(createDataset, { body: { project_id, name: "d", task_type: "image_classification" } });
+  const dataset = await client.call(createDataset, {
+    body: { project_id, name: "d", task_type: "image_classification" },
+  });
   const params = { dataset_id: dataset.id };
   const file = Buffer.alloc(64);
   const upload = await client.call(createUpload, { params, body: { filename: "d.zip", bytes: file.length } });
@@ -80,8 +92,11 @@ export async function startTestPlatform(): Promise<TestPlatform> {
   const folder = mkdtempSync(join(tmpdir(), "vp-worker-"));
   const dirs = { trainers: join(folder, "trainers"), work: join(folder, "work") };
   writeTestTrainers(dirs.trainers);
-  const gateway = await startGatewayProcess(dirs.trainers);
-  const settings = workerSettings(gateway, dirs);
+  // Job numbers begin at 1 in every test database: what lies in the storage must not be another test's.
+  const bucket = `vp-worker-${process.pid}-${Date.now()}`;
+  await ensureBucket(testStorage(bucket), bucket);
+  const gateway = await startGatewayProcess(dirs.trainers, bucket);
+  const settings = workerSettings(gateway, { ...dirs, bucket });
   const body = { email: "someone@example.org", password: "correct horse battery" };
   const session = await createApiClient(gateway.url).call(register, { body });
   const client = createApiClient(gateway.url, session.access_token);
@@ -92,6 +107,7 @@ export async function startTestPlatform(): Promise<TestPlatform> {
 
   return {
     gateway,
+    bucket,
     folder,
     workDir: dirs.work,
     async worker(more = {}) {

@@ -5,7 +5,7 @@ import type { TrainerManifest } from "@vision-platform/contracts/trainer-manifes
 
 const SCRIPT_TRAINER = join(import.meta.dirname, "script-trainer.ts");
 
-function manifest(framework: string, kind: "train" | "ingest"): TrainerManifest {
+function manifest(framework: string, kind: "train" | "ingest", command: string[]): TrainerManifest {
   return {
     contract_version: 1,
     framework,
@@ -13,7 +13,7 @@ function manifest(framework: string, kind: "train" | "ingest"): TrainerManifest 
     license: "Apache-2.0",
     image: "none",
     enabled: true,
-    kinds: { [kind]: { command: [process.execPath, SCRIPT_TRAINER] } },
+    kinds: { [kind]: { command } },
     tasks: { image_classification: { primary_metric: "val/top1", direction: "max" } },
     hyperparameters: { type: "object", additionalProperties: true },
     models: [
@@ -32,9 +32,12 @@ function manifest(framework: string, kind: "train" | "ingest"): TrainerManifest 
 }
 
 /** Writes `<dir>/scripted/trainer.json` (kind train) and `<dir>/dataset/trainer.json` (kind ingest). */
-export function writeTestTrainers(dir: string): void {
-  for (const [framework, kind] of [["scripted", "train"], ["dataset", "ingest"]] as const) {
+export function writeTestTrainers(dir: string, command = [process.execPath, SCRIPT_TRAINER]): void {
+  for (const [framework, kind] of [
+    ["scripted", "train"],
+    ["dataset", "ingest"],
+  ] as const) {
     mkdirSync(join(dir, framework), { recursive: true });
-    writeFileSync(join(dir, framework, "trainer.json"), JSON.stringify(manifest(framework, kind)));
+    writeFileSync(join(dir, framework, "trainer.json"), JSON.stringify(manifest(framework, kind, command)));
   }
 }

@@ -11,8 +11,8 @@ export interface WorkerProcess {
   /** Everything it logged so far, one JSON object a line. */
   logged(): string;
   kill(signal: NodeJS.Signals): void;
-  /** Resolves with milliseconds it took to end after SIGTERM. */
-  stop(): Promise<number>;
+  /** SIGTERM; resolves with the exit code, which is 0 only when it ended in time. */
+  stop(): Promise<number | null>;
   /** Resolves when the process has ended. */
   ended: Promise<unknown>;
 }
@@ -22,7 +22,10 @@ const MAIN = join(import.meta.dirname, "../main.ts");
 /** Resolves when the worker takes jobs. `settings` are added to what any process needs. */
 export async function startWorkerProcess(settings: Record<string, string>): Promise<WorkerProcess> {
   const { PATH = "", HOME = "" } = wholeEnvironment();
-  const child = spawn(process.execPath, [MAIN], { env: { PATH, HOME, ...settings }, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [MAIN], {
+    env: { PATH, HOME, ...settings },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const lines: string[] = [];
   const ended = once(child, "exit");
   const ready = new Promise<number>((resolve, reject) => {
@@ -39,10 +42,9 @@ export async function startWorkerProcess(settings: Record<string, string>): Prom
     logged: () => lines.join("\n"),
     kill: (signal) => child.kill(signal),
     async stop() {
-      const began = Date.now();
       child.kill("SIGTERM");
       await ended;
-      return Date.now() - began;
+      return child.exitCode;
     },
     ended,
   };

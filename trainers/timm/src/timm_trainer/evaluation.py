@@ -36,8 +36,12 @@ def evaluate(
     normalise: Callable[[Tensor], Tensor],
     precision: Callable[[], AbstractContextManager[object]],
     device: torch.device,
-) -> Evaluation:
-    """Runs the model in evaluation mode over all batches. Sums stay on the device until the end."""
+    stop_requested: Callable[[], bool],
+) -> Evaluation | None:
+    """Runs the model in evaluation mode over all batches. Sums stay on the device until the end.
+
+    Returns None when a stop was asked for meanwhile: a large split must not use up the grace time.
+    """
     was_training = model.training
     model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -45,6 +49,9 @@ def evaluate(
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
     count = 0
     for images, labels in batches:
+        if stop_requested():
+            model.train(was_training)
+            return None
         targets = labels.to(device, non_blocking=True)
         with precision():
             logits = model(normalise(images))

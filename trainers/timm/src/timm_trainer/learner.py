@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional
 from vision_trainer.events import EventPublisher
@@ -32,7 +32,7 @@ class Learner:
         events: EventPublisher,
     ) -> None:
         self.device = device
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = model.to(device).to(memory_format=torch.channels_last)
         self.model.train()
         self.ema = ModelEmaV3(self.model, decay=settings.ema_decay, use_warmup=True) if settings.ema_decay > 0 else None
         self.optimizer = make_optimizer(self.model, settings, peak_lr)
@@ -49,7 +49,8 @@ class Learner:
     @property
     def evaluated_model(self) -> nn.Module:
         """The weights that are validated and kept: the averaged ones where averaging is on."""
-        return self.ema.module if self.ema is not None else self.model
+        averaged: nn.Module = self.ema.module if self.ema is not None else self.model
+        return averaged
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 NHWC on the CPU → normalised float NCHW (channels-last in memory) on the device."""
@@ -107,7 +108,7 @@ class Learner:
                 logits = self.model(self.normalise(some_images))
                 loss = functional.cross_entropy(logits, targets, label_smoothing=self._settings.label_smoothing)
             share = loss * (len(some_labels) / len(labels))
-            self.scaler.scale(share).backward()
+            self.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
             total += share.detach()
         return total
 

@@ -66,17 +66,21 @@ class EvaluationBatches:
         self._lists = [
             list(range(first, min(first + batch_size, len(source)))) for first in range(0, len(source), batch_size)
         ]
-        self._kept: list[Batch] | None = [] if keep else None
+        self._keep = keep
+        self._kept: list[Batch] = []
 
     def __call__(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Batch]:
         """All batches, in order."""
         if self._kept:
             yield from self._kept
             return
+        made = []
         for batch in prefetch(self._make, self._lists, pool, ahead):
-            if self._kept is not None:
-                self._kept.append(batch)
+            if self._keep:
+                made.append(batch)
             yield batch
+        # Only a complete pass is worth keeping.
+        self._kept = made
 
     def _make(self, indices: list[int]) -> Batch:
         pictures = [evaluation_picture(self._source.image(index), self._size) for index in indices]

@@ -24,7 +24,7 @@ def make_optimizer(model: nn.Module, settings: TimmSettings, peak_lr: float) -> 
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=peak_lr, momentum=settings.momentum)
         case "lamb":
-            from timm.optim import Lamb
+            from timm.optim.lamb import Lamb
 
             lamb: torch.optim.Optimizer = Lamb(groups, lr=peak_lr)
             return lamb
@@ -33,7 +33,8 @@ def make_optimizer(model: nn.Module, settings: TimmSettings, peak_lr: float) -> 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups: what is decayed and what is not (one-dimensional, biases, and what the model itself exempts)."""
     exempt: set[str] = set(model.no_weight_decay()) if hasattr(model, "no_weight_decay") else set()  # type: ignore[operator]
-    decayed, spared = [], []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

@@ -86,7 +86,7 @@ class StepReporter:
         )
 
     def read(self) -> None:
-        """Brings the sums into `progress`. Raises TrainerFailure(DIVERGED) after too many steps without a finite loss."""
+        """Brings the sums into `progress`. Raises DIVERGED after too many steps without a finite loss."""
         self._progress.loss_sum = self._loss_sum.item()
         self._progress.loss_count = int(self._loss_count.item())
         if self._non_finite.item() >= MAX_NON_FINITE_STEPS:

@@ -63,7 +63,7 @@ class TimmSettings(BaseModel):
         Literal["none", "light", "standard"],
         Field(
             title="Augmentation",
-            description="none: resize only. light: small random crops. standard: large random crops and colour changes.",
+            description="none: resize only. light: small random crops. standard: large crops and colour changes.",
         ),
     ] = "light"
     crop_scale_min: Annotated[
@@ -81,7 +81,7 @@ class TimmSettings(BaseModel):
             ge=0,
             le=1,
             title="Horizontal flip",
-            description="Probability of a mirror image. Leave 0 where left and right mean something, as in text or digits.",
+            description="Probability of a mirror image. Leave 0 where left and right differ, as in text or digits.",
         ),
     ] = 0.0
     ema_decay: Annotated[
@@ -125,7 +125,7 @@ class TimmSettings(BaseModel):
         bool,
         Field(
             title="Pretrained weights",
-            description="Start from published weights: from PRETRAINED_URI, or from the hub where the network is allowed.",
+            description="Start from published weights: from PRETRAINED_URI, or the hub if the network is allowed.",
         ),
     ] = False
     num_workers: Annotated[

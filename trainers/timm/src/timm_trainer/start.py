@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from vision_trainer.cpu_limits import available_cpus
@@ -24,21 +25,25 @@ def start(job: TrainerJob) -> TrainerOutcome:
         raise TrainerFailure(
             FailureCode.BAD_CONFIG, f"TASK_TYPE: found {job.env.task_type!r}, expected 'image_classification'."
         )
-    with ThreadPoolExecutor(1, thread_name_prefix="dataset") as aside:
-        fetching = aside.submit(_fetch_dataset, job)
-        _prepare_torch()
-        from .train import train
-
-        reader = fetching.result()
+    # The loop and its framework load in a thread, so that a broken dataset or a signal is dealt with meanwhile.
+    aside = ThreadPoolExecutor(1, thread_name_prefix="imports")
+    loading = aside.submit(_load_training_loop)
+    aside.shutdown(wait=False)
+    reader = _fetch_dataset(job)
+    train = loading.result()
     job.leave_if_stopped()
-    return train(job, settings, reader, threads=_loader_threads(job, settings))
+    return train(job, settings, reader, _loader_threads(job, settings))
 
 
-def _prepare_torch() -> None:
-    """What has to be decided before torch is loaded."""
-    # Threads that spin while they wait make training ten times slower as soon as anything else wants a CPU (measured).
+def _load_training_loop() -> Callable[[TrainerJob, TimmSettings, DatasetReader, int], TrainerOutcome]:
+    """Imports torch and timm: seconds."""
+    # What is decided here has to be decided before torch is loaded. Threads that spin while they wait make training
+    # ten times slower as soon as anything else on the machine wants a CPU (measured).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     postpone_compiler()
+    from .train import train
+
+    return train
 
 
 def _fetch_dataset(job: TrainerJob) -> DatasetReader:

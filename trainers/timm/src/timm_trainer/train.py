@@ -7,6 +7,7 @@ import math
 import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader
 from vision_trainer.environment import TrainerEnvironment
 from vision_trainer.failures import FailureCode, TrainerFailure, TrainingStopped
-from vision_trainer.resume import resume_checkpoint
+from vision_trainer.resume import ResumedCheckpoint, resume_checkpoint
 from vision_trainer.run import TrainerJob, TrainerOutcome
 
 from .artifacts import upload_artifacts
@@ -86,6 +87,7 @@ def train(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, thread
     )
     reporter = StepReporter(job.events, progress, device, epochs=epochs, steps=steps)
     total, warmup = epochs * steps, round(settings.warmup_epochs * steps)
+    rate_at = partial(learning_rate, total=total, warmup=warmup, peak=peak_lr, min_ratio=settings.min_lr_ratio)
     last_save = time.monotonic()
 
     def save(*, is_best: bool = False, periodic: bool = False) -> None:
@@ -104,10 +106,9 @@ def train(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, thread
         while progress.epoch < epochs and not _ran_out_of_patience(settings, progress):
             epoch, epoch_started, images_before = progress.epoch, time.monotonic(), progress.step * update_images
             index_lists = batches(env.seed, epoch, len(train_samples), update_images, progress.step)
-            for images, labels in prefetch(
-                lambda indices, epoch=epoch: train_batches.make(epoch, indices), index_lists, pool, threads + 1
-            ):
-                lr = learning_rate(progress.update, total, warmup, peak_lr, settings.min_lr_ratio)
+            make = partial(train_batches.make, epoch)
+            for images, labels in prefetch(make, index_lists, pool, ahead=threads + 1):
+                lr = rate_at(progress.update)
                 loss = learner.update(images, labels, lr, progress.update)
                 reporter.note_step(loss, len(labels))
                 progress.step += 1
@@ -120,7 +121,6 @@ def train(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, thread
                     save(periodic=True)
 
             seconds = time.monotonic() - epoch_started
-            train_loss = reporter.end_epoch()
             result = evaluate(
                 learner.evaluated_model,
                 val_batches(pool, threads + 1),
@@ -128,14 +128,20 @@ def train(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, thread
                 learner.normalise,
                 learner.precision,
                 device,
+                lambda: job.stop.stop_requested,
             )
+            if result is None:
+                # All steps of the epoch are done; a resume goes on with its evaluation.
+                save(periodic=True)
+                raise _stopped(job, store)
+            train_loss = reporter.end_epoch()
             progress.epoch, progress.step = epoch + 1, 0
             is_best = progress.note_evaluation(result.top1, result.loss, result.confusion)
             if is_best:
                 best = weights_of(learner.evaluated_model)
             train_values = {
                 "train/loss": train_loss,
-                "train/lr": lr,
+                "train/lr": rate_at(progress.update - 1),
                 "perf/samples_per_s": (len(train_samples) - images_before) / max(seconds, 1e-9),
             }
             _note_epoch(job, progress, train_values, result.metrics)
@@ -211,7 +217,7 @@ def _augmentation(settings: TimmSettings) -> Augmentation:
     return Augmentation((low, preset.scale[1]), preset.ratio, settings.horizontal_flip, preset.colour)
 
 
-def _find_checkpoint(job: TrainerJob, settings: TimmSettings, identity: CheckpointIdentity):  # type: ignore[no-untyped-def]
+def _find_checkpoint(job: TrainerJob, settings: TimmSettings, identity: CheckpointIdentity) -> ResumedCheckpoint | None:
     uri = job.env.resume_uri
     if uri is None:
         return None

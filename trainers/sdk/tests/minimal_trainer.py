@@ -1,0 +1,33 @@
+"""The smallest trainer: what a test needs to see the frame around it. CONFIG_JSON's `mode` tells what it does."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from vision_trainer.failures import TrainingStopped
+from vision_trainer.run import TrainerJob, TrainerOutcome, exit_process, run_trainer
+
+
+def main(job: TrainerJob) -> TrainerOutcome:
+    """Does what CONFIG_JSON's `mode` says."""
+    mode = job.env.config.get("mode")
+    if mode == "bug":
+        secret = job.env.storage.secret_access_key
+        raise RuntimeError(f"the password is {secret}")
+    if mode == "environment":
+        job.events.log("info", " ".join(sorted(os.environ)))
+    if mode == "wait":
+        job.events.phase("training")
+        while not job.stop.stop_requested:
+            if job.stop.take_checkpoint_request():
+                job.events.log("info", "checkpoint")
+            time.sleep(0.01)
+        time.sleep(float(job.env.config.get("slow", 0)))
+        raise TrainingStopped(job.stop.reason, None)
+    job.result.write("succeeded", {"val/top1": 1.0})
+    return TrainerOutcome({"val/top1": 1.0})
+
+
+if __name__ == "__main__":
+    exit_process(run_trainer(main, kinds=("train",)))

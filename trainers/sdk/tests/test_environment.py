@@ -1,0 +1,147 @@
+"""Every variable of the contract: a bad value is named, with what was found and what is expected."""
+
+from __future__ import annotations
+
+import pytest
+from trainer_process import job_environment
+
+from vision_trainer.environment import SECRET_VARIABLES, TrainerEnvironment
+from vision_trainer.failures import FailureCode, TrainerFailure
+
+STORAGE = {
+    "STORAGE_TYPE": "minio",
+    "STORAGE_BUCKET": "bucket",
+    "S3_ENDPOINT": "http://127.0.0.1:9000",
+    "S3_ACCESS_KEY_ID": "the-key-id",
+    "S3_SECRET_ACCESS_KEY": "the-secret-key",
+}
+REDIS = {"EVENTS_MODE": "redis", "EVENTS_REDIS_URL": "redis://u:p@h:1/0", "EVENTS_STREAM": "vp:in:{1}:a1"}
+HTTP = {"EVENTS_MODE": "http", "CALLBACK_URL": "http://gateway:3000", "CALLBACK_TOKEN": "a.b.c"}
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    return job_environment(STORAGE, 7, "s3://bucket/datasets/1/v1/", "bucket", **changes)
+
+
+def test_reads_a_complete_environment_and_takes_the_secrets_away() -> None:
+    environ = environment(**REDIS, CALLBACK_TOKEN="a.b.c", AWS_SECRET_ACCESS_KEY="inherited")
+    env = TrainerEnvironment.from_environ(environ)
+    assert (env.job_id, env.attempt, env.epochs, env.batch_size) == (7, 1, 2, 32)
+    assert env.storage.secret_access_key == "the-secret-key"
+    assert env.events.stream == "vp:in:{1}:a1"
+    assert env.checkpoint_every_s == 300
+    assert not set(environ) & set(SECRET_VARIABLES)
+    for secret in ("the-secret-key", "the-key-id", "redis://u:p@h:1/0", "a.b.c"):
+        assert secret not in repr(env)
+        assert secret in env.secrets
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONTRACT_VERSION", "2"),
+        ("JOB_ID", "six"),
+        ("JOB_ID", None),
+        ("ATTEMPT", "0"),
+        ("TRACE_ID", "xyz"),
+        ("TRACEPARENT", "00-1-2-3"),
+        ("JOB_KIND", "dance"),
+        ("FRAMEWORK", ""),
+        ("TASK_TYPE", "Image Classification"),
+        ("MODEL_NAME", None),
+        ("MODEL_NAME", "../../etc"),
+        ("DATASET_ID", "a/b"),
+        ("DATASET_VERSION", "one two"),
+        ("DATASET_URI", "http://elsewhere/x"),
+        ("DATASET_URI", None),
+        ("OUTPUT_URI", "s3://"),
+        ("RESUME_URI", "file:///etc/passwd"),
+        ("PRETRAINED_URI", "model.bin"),
+        ("MODEL_URI", "C:\\model"),
+        ("CONFIG_JSON", "{"),
+        ("CONFIG_JSON", "[1]"),
+        ("CONFIG_JSON", '{"a": "' + "x" * 40000 + '"}'),
+        ("EPOCHS", "0"),
+        ("EPOCHS", "1.5"),
+        ("EPOCHS", None),
+        ("BATCH_SIZE", "-1"),
+        ("LEARNING_RATE", "nan"),
+        ("LEARNING_RATE", "0"),
+        ("LEARNING_RATE", "fast"),
+        ("SEED", "-1"),
+        ("DEVICE", "tpu"),
+        ("NUM_WORKERS", "many"),
+        ("CACHE_DIR", "relative/path"),
+        ("BACKEND_BASE_URL", "gateway"),
+        ("HEARTBEAT_S", "0"),
+        ("GRACE_S", "-1"),
+        ("MAX_RUNTIME_S", "0"),
+        ("CHECKPOINT_EVERY_S", "inf"),
+        ("ALLOW_NETWORK", "maybe"),
+        ("STOP_REASON_FILE", "reason"),
+        ("EVENTS_MODE", "pigeon"),
+        ("STORAGE_TYPE", "floppy"),
+        ("STORAGE_BUCKET", "UPPER"),
+        ("S3_ENDPOINT", "localhost:9000"),
+        ("S3_ENDPOINT", None),
+        ("S3_REGION", "us east"),
+        ("S3_FORCE_PATH_STYLE", "si"),
+        ("S3_ACCESS_KEY_ID", None),
+        ("S3_SECRET_ACCESS_KEY", "with blank"),
+    ],
+)
+def test_names_the_bad_variable(name: str, value: str | None) -> None:
+    environ = environment(**{name: value})
+    with pytest.raises(TrainerFailure) as caught:
+        TrainerEnvironment.from_environ(environ)
+    assert caught.value.code is FailureCode.BAD_CONFIG
+    assert caught.value.exit_code == 2
+    assert caught.value.message.startswith(f"{name}: found ")
+    assert ", expected " in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "value"),
+    [
+        (REDIS, "EVENTS_REDIS_URL", "http://secret-password@h"),
+        (REDIS, "EVENTS_REDIS_URL", None),
+        (REDIS, "EVENTS_STREAM", None),
+        (HTTP, "CALLBACK_URL", "gateway"),
+        (HTTP, "CALLBACK_URL", None),
+        (HTTP, "CALLBACK_TOKEN", "secret-password with blank"),
+        (HTTP, "CALLBACK_TOKEN", None),
+    ],
+)
+def test_names_the_bad_event_variable_and_repeats_no_secret(mode: dict[str, str], name: str, value: str | None) -> None:
+    with pytest.raises(TrainerFailure) as caught:
+        TrainerEnvironment.from_environ(environment(**{**mode, name: value}))
+    assert caught.value.message.startswith(f"{name}: found ")
+    assert "secret-password" not in caught.value.message
+
+
+def test_lists_all_bad_variables_at_once() -> None:
+    with pytest.raises(TrainerFailure, match=r"EPOCHS: .*SEED: "):
+        TrainerEnvironment.from_environ(environment(EPOCHS="no", SEED="no"))
+
+
+def test_accepts_the_spellings_of_minio_and_r2() -> None:
+    names = {"S3_ENDPOINT": None, "S3_ACCESS_KEY_ID": None, "S3_SECRET_ACCESS_KEY": None, "STORAGE_BUCKET": None}
+    for prefix, kind in (("MINIO", "minio"), ("R2", "r2")):
+        spelled = {
+            f"{prefix}_ENDPOINT": "http://127.0.0.1:1",
+            f"{prefix}_ACCESS_KEY_ID": "id-of-key",
+            f"{prefix}_SECRET_ACCESS_KEY": "secret",
+            f"{prefix}_BUCKET": "other-bucket",
+        }
+        environ = environment(**names, **spelled, STORAGE_TYPE=kind)
+        storage = TrainerEnvironment.from_environ(environ).storage
+        assert (storage.bucket, storage.access_key_id) == ("other-bucket", "id-of-key")
+        assert f"{prefix}_SECRET_ACCESS_KEY" not in environ
+    with pytest.raises(TrainerFailure, match="MINIO_ENDPOINT: found"):
+        TrainerEnvironment.from_environ(environment(**names, MINIO_ENDPOINT="nowhere"))
+
+
+def test_an_ingest_job_needs_no_training_variables() -> None:
+    left_out = dict.fromkeys(("MODEL_NAME", "EPOCHS", "BATCH_SIZE", "LEARNING_RATE"))
+    env = TrainerEnvironment.from_environ(environment(**left_out, JOB_KIND="ingest", FRAMEWORK="dataset"))
+    assert env.epochs is None
