@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fetchEnvironment } from "./config.ts";
+import { fetchEnvironment, wholeEnvironment } from "./config.ts";
 import { VP_DIR, vpPaths } from "./paths.ts";
 import { runTool } from "./tool.ts";
 
@@ -33,7 +33,8 @@ export function findPython(): Python {
 function askPython(name: string): Python | null {
   try {
     const code = "import sys, platform; print(sys.executable); print(platform.python_version())";
-    const options = { encoding: "utf8", stdio: "pipe", env: fetchEnvironment() } as const;
+    // The person's whole environment: version managers such as pyenv are steered by variables of their own.
+    const options = { encoding: "utf8", stdio: "pipe", env: wholeEnvironment() } as const;
     const [path = name, version = "0"] = execFileSync(name, ["-c", code], options).trim().split("\n");
     return { path, version };
   } catch {

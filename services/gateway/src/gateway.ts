@@ -5,13 +5,11 @@ import type { Logger } from "@vision-platform/common/logger";
 import { checkRedis, connectRedis } from "@vision-platform/common/redis";
 import { checkBucket, createS3Client } from "@vision-platform/common/s3";
 import type { Redis } from "ioredis";
-import { type Kysely, sql } from "kysely";
 import { API_KEY_PREFIX, type ApiKeys, createApiKeys } from "./auth/api-keys.service.ts";
 import { createPasswords, type Passwords } from "./auth/passwords.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import type { GatewayConfig } from "./config.ts";
-import { connectDatabase } from "./db/db.ts";
-import type { Database } from "./db/schema.ts";
+import { checkDatabase, connectDatabase, type Pool } from "./db/db.ts";
 import type { Principal } from "./http/access.ts";
 import { createJobParts, type JobParts } from "./jobs/job-parts.ts";
 import { type Catalogue, loadCatalogue } from "./models/catalogue.ts";
@@ -20,7 +18,7 @@ import { makeBucketWhenUp, migrateWhenUp } from "./start-up.ts";
 export interface Gateway extends JobParts {
   config: GatewayConfig;
   logger: Logger;
-  db: Kysely<Database>;
+  db: Pool;
   /** For commands: fails within seconds when Redis is away. */
   redis: Redis;
   s3: S3Client;
@@ -49,7 +47,7 @@ export async function createGateway(config: GatewayConfig, logger: Logger): Prom
   const s3 = createS3Client(config);
   const publicS3 = config.S3_PUBLIC_ENDPOINT ? createS3Client(config, config.S3_PUBLIC_ENDPOINT) : s3;
   const health = createHealth("gateway", {
-    postgres: () => sql`select 1`.execute(db),
+    postgres: () => checkDatabase(db),
     redis: () => checkRedis(redis),
     s3: () => checkBucket(s3, config.STORAGE_BUCKET),
   });

@@ -3,20 +3,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { Logger } from "@vision-platform/common/logger";
 import { ensureBucket } from "@vision-platform/common/s3";
-import type { Kysely } from "kysely";
+import type { Pool } from "./db/db.ts";
 import { migrate } from "./db/migrate.ts";
-import type { Database } from "./db/schema.ts";
 import { asAppError } from "./http/problem.ts";
 
 const AGAIN_MS = 500;
 const POSTGRES_PATIENCE_MS = 30_000;
 
 /** Runs the migrations. Rejects with their own error at once, and when Postgres does not answer for 30 s. */
-export async function migrateWhenUp(
-  db: Kysely<Database>,
-  logger: Logger,
-  patience = POSTGRES_PATIENCE_MS,
-): Promise<void> {
+export async function migrateWhenUp(db: Pool, logger: Logger, patience = POSTGRES_PATIENCE_MS): Promise<void> {
   const end = performance.now() + patience;
   for (;;) {
     try {

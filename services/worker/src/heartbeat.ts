@@ -3,6 +3,10 @@ import { workerHeartbeat } from "@vision-platform/contracts/api/internal";
 import type { WorkerParts } from "./worker-parts.ts";
 
 const EVERY_MS = 5_000;
+/** Until the first one is accepted: services start side by side, and nobody should wait for the slower one's clock. */
+const FIRST_EVERY_MS = 250;
+/** A worker that ends has little time left. */
+const LAST_TIMEOUT_MS = 1_500;
 
 export interface Heartbeat {
   /** Rejects with the reason when the gateway did not take the last heartbeat. */
@@ -11,16 +15,19 @@ export interface Heartbeat {
   stop(): Promise<void>;
 }
 
-/** Sends the first one at once. A gateway that is away is a warning when it goes, not every five seconds. */
+/** Sends the first one at once, without waiting for its answer. A gateway that is away is one warning, not one each time. */
 export function startHeartbeat(parts: WorkerParts, busy: () => number): Heartbeat {
   const { workerId: worker_id, host, config, client, logger } = parts;
   let problem: unknown = new Error("no heartbeat was answered yet");
   let stopping = false;
+  let accepted = false;
+  let timer: NodeJS.Timeout | undefined;
+  let last: Promise<void> = Promise.resolve();
 
-  async function beat(): Promise<void> {
+  async function beat(timeout = 4_000): Promise<void> {
     const body = { worker_id, host, framework: config.FRAMEWORK, slots: config.SLOTS, busy: busy(), stopping };
     try {
-      await client.call(workerHeartbeat, { body, timeout: 4_000 });
+      await client.call(workerHeartbeat, { body, timeout });
       problem = undefined;
     } catch (error) {
       if (problem === undefined) logger.warn({ err: error }, "the gateway does not take heartbeats");
@@ -28,10 +35,13 @@ export function startHeartbeat(parts: WorkerParts, busy: () => number): Heartbea
     }
   }
 
-  let last = beat();
-  const timer = setInterval(() => {
-    last = beat();
-  }, EVERY_MS);
+  function next(): void {
+    last = beat().then(() => {
+      accepted ||= problem === undefined;
+      if (!stopping) timer = setTimeout(next, accepted ? EVERY_MS : FIRST_EVERY_MS);
+    });
+  }
+  next();
 
   return {
     async check() {
@@ -39,9 +49,9 @@ export function startHeartbeat(parts: WorkerParts, busy: () => number): Heartbea
       if (problem !== undefined) throw problem;
     },
     async stop() {
-      clearInterval(timer);
       stopping = true;
-      await beat();
+      clearTimeout(timer);
+      await beat(LAST_TIMEOUT_MS);
     },
   };
 }

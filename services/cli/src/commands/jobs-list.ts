@@ -2,7 +2,8 @@ import { type Job, listJobs } from "@vision-platform/contracts/api/jobs";
 import type { JobKind, JobState } from "@vision-platform/contracts/job-state";
 import { findProject } from "../lookup/by-name.ts";
 import { allPages } from "../lookup/pages.ts";
-import { ago, figure } from "../output/format.ts";
+import { ago } from "../output/format.ts";
+import { metricTexts } from "../output/metrics.ts";
 import type { Context } from "./action.ts";
 
 export interface ListOptions {
@@ -23,8 +24,7 @@ export function progressOf(job: Job): string {
     return `${job.cancel_requested ? "cancelling" : (job.phase ?? "")}${pct}`;
   }
   if (job.failure !== null) return job.failure.code;
-  const [first] = Object.entries(job.metrics);
-  return first === undefined ? "" : `${first[0]} ${figure(first[1])}`;
+  return metricTexts(job.metrics)[0] ?? "";
 }
 
 export async function listAll({ output, session }: Context, options: ListOptions): Promise<undefined> {

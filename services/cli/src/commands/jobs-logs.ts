@@ -4,6 +4,7 @@ import { isTerminal } from "@vision-platform/contracts/job-state";
 import type { LogEvent } from "@vision-platform/contracts/trainer-events";
 import type { z } from "zod";
 import { EXIT, exitCodeOf } from "../exit-codes.ts";
+import { CommandError } from "../output/failure.ts";
 import { plain } from "../output/format.ts";
 import type { Output } from "../output/output.ts";
 import { follow } from "../watch/follow.ts";
@@ -12,6 +13,13 @@ import type { Context } from "./action.ts";
 import { parseJobId } from "./arguments.ts";
 
 type Line = z.infer<typeof LogLine>;
+type Session = Awaited<ReturnType<Context["session"]>>;
+
+export interface LogsOptions {
+  follow?: boolean;
+  whole?: boolean;
+  after: number;
+}
 
 /** `12:30:05 warning  text`; information is the rule and is not marked. */
 export function logText({ ts, level, message }: Line): string {
@@ -34,34 +42,51 @@ function print(output: Output, line: Line): void {
 export async function logs(
   { output, session }: Context,
   [text = ""]: string[],
-  options: { follow?: boolean; after: number },
+  options: LogsOptions,
 ): Promise<number | undefined> {
   const jobId = parseJobId(text);
   const open = await session();
   const params = { job_id: jobId };
-  let { after } = options;
-  for (;;) {
-    const { items, head, files } = await open.call(listJobLogs, { params, query: { after, limit: 1000 } });
-    for (const line of items) print(output, line);
-    after = items.at(-1)?.seq ?? Math.max(after, head);
-    if (items.length > 0) continue;
-    if (options.follow !== true)
-      for (const file of files) output.note(`whole log of attempt ${file.attempt}: ${file.url}`);
-    break;
+  if (options.whole === true) return wholeLogs(open, output, jobId);
+  // Asked first: of a job that is over now, every line is there already.
+  const job = options.follow === true ? await open.call(getJob, { params }) : undefined;
+  const { last, hasFiles } = await printLines(open, output, jobId, options.after);
+  if (job === undefined) {
+    if (hasFiles) output.note(`everything it wrote: ./vp jobs logs ${jobId} --whole`);
+    return undefined;
   }
-  if (options.follow !== true) return undefined;
-  const job = await open.call(getJob, { params });
-  return isTerminal(job.state) && job.last_seq <= after
-    ? exitCodeOf(job.state)
-    : followLogs(open, output, jobId, after);
+  return isTerminal(job.state) ? exitCodeOf(job.state) : followLogs(open, output, jobId, last);
 }
 
-async function followLogs(
-  session: Awaited<ReturnType<Context["session"]>>,
-  output: Output,
-  jobId: number,
-  after: number,
-): Promise<number> {
+/** Prints the lines after that event, page by page. `last`: number of the last one. */
+async function printLines(session: Session, output: Output, jobId: number, after: number) {
+  let last = after;
+  for (;;) {
+    const query = { after: last, limit: 1000 };
+    const { items, files } = await session.call(listJobLogs, { params: { job_id: jobId }, query });
+    for (const line of items) print(output, line);
+    last = items.at(-1)?.seq ?? last;
+    if (items.length === 0) return { last, hasFiles: files.length > 0 };
+  }
+}
+
+/** The attempts' log files as they lie in the storage; with --json one object for each. */
+async function wholeLogs(session: Session, output: Output, jobId: number): Promise<undefined> {
+  const { files } = await session.call(listJobLogs, { params: { job_id: jobId }, query: { after: 0, limit: 1 } });
+  if (files.length === 0)
+    throw new CommandError(`job ${jobId} has no log file yet: it is written when an attempt ends`);
+  for (const { attempt, url } of files) {
+    const response = await fetch(url);
+    if (!response.ok) throw new CommandError(`the storage answers ${response.status}`);
+    const text = await response.text();
+    output.record({ attempt, text });
+    if (files.length > 1) output.note(`attempt ${attempt}`);
+    output.line(plain(text.trimEnd()));
+  }
+  return undefined;
+}
+
+async function followLogs(session: Session, output: Output, jobId: number, after: number): Promise<number> {
   const { signal, release } = interruptible();
   let code: number = EXIT.interrupted;
   try {

@@ -1,13 +1,14 @@
 import { cancelJob, getJob, type Job } from "@vision-platform/contracts/api/jobs";
 import { isTerminal } from "@vision-platform/contracts/job-state";
-import { ago, duration, figure, plain } from "../output/format.ts";
+import { ago, duration, plain } from "../output/format.ts";
+import { metricTexts } from "../output/metrics.ts";
 import { tableLines } from "../output/table.ts";
 import type { Context } from "./action.ts";
 import { parseJobId } from "./arguments.ts";
 
 function fieldsOf(job: Job) {
-  const config = Object.keys(job.config).length === 0 ? undefined : JSON.stringify(job.config);
-  const metrics = Object.entries(job.metrics).map(([name, value]) => `${name} ${figure(value)}`);
+  const config = Object.entries(job.config).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  const metrics = metricTexts(job.metrics);
   const { progress } = job;
   const isRunning = job.state === "RUNNING";
   return [
@@ -37,7 +38,7 @@ function fieldsOf(job: Job) {
         ? `${job.epochs} epochs, batch ${job.batch_size}, lr ${job.learning_rate}, seed ${job.seed}`
         : undefined,
     ],
-    ["config", config],
+    ["config", config.join(" ")],
     ["tags", job.tags.join(" ")],
     ["notes", job.notes],
     ["made", ago(job.created_at, Date.now())],

@@ -5,6 +5,7 @@ import { type Command, Option } from "commander";
 import { action, leaf } from "./action.ts";
 import { gathered, positiveNumber, wholeNumber } from "./arguments.ts";
 import type { ListOptions } from "./jobs-list.ts";
+import type { LogsOptions } from "./jobs-logs.ts";
 import type { SubmitOptions } from "./jobs-submit.ts";
 
 export function registerJobs(jobs: Command): void {
@@ -80,8 +81,9 @@ function registerWatching(jobs: Command): void {
     .description("what the trainer and the platform wrote")
     .option("-f, --follow", "go on until the job is over")
     .option("--after <seq>", "begin after this event", wholeNumber(0), 0)
+    .option("--whole", "everything each ended attempt of the trainer wrote")
     .action(
-      action<{ follow?: boolean; after: number }>(async (context, args, options) =>
+      action<LogsOptions>(async (context, args, options) =>
         (await import("./jobs-logs.ts")).logs(context, args, options),
       ),
     );

@@ -8,7 +8,9 @@ import type { Screen } from "./screen.ts";
 
 /** The text right of the bar: as much as fits is drawn by the terminal. */
 export function barText(view: JobView): string {
-  const epoch = view.epochs ? `epoch ${view.epoch ?? 0}/${view.epochs}` : (view.phase ?? view.state.toLowerCase());
+  // Only a training has epochs to tell of; while it downloads or uploads, that is what it does.
+  const isTraining = view.epochs !== undefined && (view.phase === "training" || view.phase === "evaluating");
+  const epoch = isTraining ? `epoch ${view.epoch ?? 0}/${view.epochs}` : (view.phase ?? view.state.toLowerCase());
   const parts = [
     epoch,
     view.loss === undefined ? "" : `loss ${figure(view.loss)}`,
@@ -26,7 +28,6 @@ export function barScreen(output: Output, first: JobView): Screen {
       barsize: 24,
       hideCursor: true,
       clearOnComplete: true,
-      forceRedraw: true,
       fps: 8,
     },
     cliProgress.Presets.shades_classic,

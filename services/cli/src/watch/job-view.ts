@@ -5,12 +5,15 @@ import type { AttemptEventData, JobEvent, StateEventData } from "@vision-platfor
 import { isTerminal, type JobState } from "@vision-platform/contracts/job-state";
 import type { MetricsEvent, MetricValues, PhaseEvent, ProgressEvent } from "@vision-platform/contracts/trainer-events";
 import type { z } from "zod";
+import { PRIMARY_METRICS } from "../output/metrics.ts";
 
-export interface JobView extends JobProgress {
+export interface JobView extends Omit<JobProgress, "pct"> {
   job_id: number;
   state: JobState;
   attempt: number;
   phase?: string | undefined;
+  /** Of the phase, 0 to 100. */
+  pct?: number | undefined;
   /** Name of the metric in `accuracy`, such as val/top1. */
   accuracy_name?: string;
   /** Newest validation loss. */
@@ -18,9 +21,6 @@ export interface JobView extends JobProgress {
   metrics?: z.infer<typeof MetricValues>;
   failure?: Failure | undefined;
 }
-
-/** One name for each task's primary metric; a job reports only that of its own task. */
-const PRIMARY_METRICS = ["val/top1", "val/mAP50_95", "val/mIoU", "val/bleu4"];
 
 /** Where watching begins: what the gateway says now. */
 export function viewOf(job: Job): JobView {
@@ -39,8 +39,11 @@ export function withEvent(view: JobView, event: JobEvent): JobView {
     }
     case "attempt":
       return { ...view, attempt: (event.data as AttemptEventData).attempt };
-    case "phase":
-      return { ...view, phase: (event.data as z.infer<typeof PhaseEvent>["data"]).name, ...phasePct(event) };
+    case "phase": {
+      const { name, pct } = event.data as z.infer<typeof PhaseEvent>["data"];
+      // Each phase counts its own percents.
+      return { ...view, phase: name, pct: pct ?? (name === view.phase ? view.pct : undefined) };
+    }
     case "progress":
       return { ...view, ...(event.data as z.infer<typeof ProgressEvent>["data"]) };
     case "metrics":
@@ -48,11 +51,6 @@ export function withEvent(view: JobView, event: JobEvent): JobView {
     default:
       return view;
   }
-}
-
-function phasePct(event: JobEvent): { pct?: number } {
-  const { pct } = event.data as z.infer<typeof PhaseEvent>["data"];
-  return typeof pct === "number" ? { pct } : {};
 }
 
 function withMetrics(view: JobView, values: z.infer<typeof MetricValues>): JobView {

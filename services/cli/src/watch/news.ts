@@ -17,6 +17,12 @@ export function epochLine(view: JobView): string {
   return parts.filter((part) => part !== undefined).join("  ");
 }
 
+/** Of a stack trace the line that says what happened; all of it is in the log. */
+function lastLine(message: string): string {
+  const line = message.trimEnd().split("\n").at(-1) ?? "";
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
+}
+
 /** A line about this event, or undefined when it only moves the figures. */
 export function newsOf(view: JobView, before: JobView, event: JobEvent): string | undefined {
   switch (event.type) {
@@ -43,7 +49,7 @@ export function newsOf(view: JobView, before: JobView, event: JobEvent): string 
     }
     case "log": {
       const { level, message } = event.data as z.infer<typeof LogEvent>["data"];
-      return level === "warning" || level === "error" ? plain(`${level}: ${message}`) : undefined;
+      return level === "warning" || level === "error" ? plain(`${level}: ${lastLine(message)}`) : undefined;
     }
     default:
       return undefined;

@@ -1,7 +1,8 @@
 /** Watches a job, prints how it ended, and answers with the exit code that says the same. */
 import { type Job, listJobArtifacts } from "@vision-platform/contracts/api/jobs";
 import { EXIT, exitCodeOf } from "../exit-codes.ts";
-import { duration, figure, plain } from "../output/format.ts";
+import { duration, plain } from "../output/format.ts";
+import { metricTexts } from "../output/metrics.ts";
 import type { Output } from "../output/output.ts";
 import type { Session } from "../session/session.ts";
 import { watchJob } from "./watch-job.ts";
@@ -12,7 +13,7 @@ export function endLines(job: Job): string[] {
     job.started_at === null || job.finished_at === null
       ? ""
       : ` in ${duration((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)}`;
-  const metrics = Object.entries(job.metrics).map(([name, value]) => `${name} ${figure(value)}`);
+  const metrics = metricTexts(job.metrics);
   const lines = [`job ${job.id} ${job.state}${took}${metrics.length > 0 ? `: ${metrics.join("  ")}` : ""}`];
   if (job.failure !== null) {
     lines.push(`  ${job.failure.code}: ${plain(job.failure.message)}`);

@@ -3,16 +3,14 @@ import { randomUUID } from "node:crypto";
 import { conflict, forbidden, unauthorized } from "@vision-platform/common/app-error";
 import type { login, refresh, register, Session, User } from "@vision-platform/contracts/api/auth";
 import type { BodyOf } from "@vision-platform/contracts/api/operation";
-import type { Kysely } from "kysely";
-import type { Db } from "../db/db.ts";
-import type { Database } from "../db/schema.ts";
+import type { Db, Pool } from "../db/db.ts";
 import type { Passwords } from "./passwords.ts";
 import { insertRefreshToken, lockRefreshToken, markUsed, revokeFamily } from "./refresh-tokens.repository.ts";
 import { ACCESS_TTL_S, hashOpaqueToken, newOpaqueToken, type Tokens } from "./tokens.ts";
 import { anyUser, insertUser, lockRegistration, type UserRow, userByEmail, userById } from "./users.repository.ts";
 
 export interface SessionParts {
-  db: Kysely<Database>;
+  db: Pool;
   passwords: Passwords;
   tokens: Tokens;
   config: { REGISTRATION: "open" | "closed" };

@@ -3,9 +3,7 @@ import { createHash } from "node:crypto";
 import { AppError, invalid } from "@vision-platform/common/app-error";
 import type { Operation, ResponseOf } from "@vision-platform/contracts/api/operation";
 import type { Request } from "express";
-import type { Kysely } from "kysely";
-import type { Db } from "../db/db.ts";
-import type { Database } from "../db/schema.ts";
+import type { Db, Pool } from "../db/db.ts";
 import { finishKey, readKey, takeKey } from "./idempotency.repository.ts";
 import type { RequestInput } from "./validation.ts";
 
@@ -36,7 +34,7 @@ export function keyOf(request: Request): string | undefined {
   return key;
 }
 
-export function createIdempotencyStore(db: Kysely<Database>): IdempotencyStore {
+export function createIdempotencyStore(db: Pool): IdempotencyStore {
   // Twins in this process wait here rather than in the database, where each would hold a connection.
   const running = new Map<string, Promise<unknown>>();
 

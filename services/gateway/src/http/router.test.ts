@@ -1,4 +1,5 @@
 import { createServer, request as httpRequest } from "node:http";
+import { createDataset, createUpload } from "@vision-platform/contracts/api/datasets";
 import { createProject, listProjects } from "@vision-platform/contracts/api/projects";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestGateway, type TestGateway, type TestUser } from "../testing.ts";
@@ -160,6 +161,26 @@ describe("parts that are away", () => {
         postgres: "ok",
         s3: "ok",
         redis: expect.not.stringMatching(/^ok$/),
+      });
+    } finally {
+      await lonely.stop();
+    }
+  });
+
+  it("the storage: 503, and work that does not need it goes on", async () => {
+    const lonely = await startTestGateway({
+      background: false,
+      config: { S3_ENDPOINT: `http://127.0.0.1:${await deadPort()}` },
+    });
+    try {
+      const someone = await lonely.user();
+      const project_id = await lonely.project(someone);
+      const body = { project_id, name: "set", task_type: "image_classification" } as const;
+      const params = { dataset_id: (await someone.call(createDataset, { body })).id };
+      const large = { filename: "a.zip", bytes: 100 * 1024 ** 2 };
+      await expect(someone.call(createUpload, { params, body: large })).rejects.toMatchObject({
+        status: 503,
+        retryable: true,
       });
     } finally {
       await lonely.stop();

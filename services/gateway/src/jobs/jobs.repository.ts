@@ -37,14 +37,21 @@ export interface Admission {
 export async function findAdmission(
   db: Db,
   user_id: number,
-  job: { project_id: number; dataset_id: number; dataset_version?: number | undefined; framework: string },
+  job: {
+    project_id: number;
+    dataset_id: number;
+    dataset_version?: number | undefined;
+    framework: string;
+    start: boolean;
+  },
 ): Promise<Admission | undefined> {
+  // Counting a long queue costs more than all the rest: only for who joins it.
+  const ahead = sql`(select count(*)::int from jobs q where q.state = 'QUEUED' and q.framework = ${job.framework})`;
   const wanted = job.dataset_version === undefined ? sql`state = 'READY'` : sql`version = ${job.dataset_version}`;
   const result = await sql<{ role: Role | null; data: TrainingData | null } & Waiting>`
     select m.role, case when d.id is not null then jsonb_build_object('project_id', d.project_id, 'name', d.name,
         'task_type', d.task_type, 'version', v.version, 'state', v.state) end as data,
-      (select count(*)::int from jobs q where q.state = 'QUEUED' and q.framework = ${job.framework}) as ahead,
-      ${isServed(sql`${job.framework}`)} as served, false as held
+      ${job.start ? ahead : sql`0`} as ahead, ${isServed(sql`${job.framework}`)} as served, false as held
     from projects p
     left join project_members m on m.project_id = p.id and m.user_id = ${user_id}
     left join datasets d on d.id = ${job.dataset_id}

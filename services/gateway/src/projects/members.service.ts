@@ -2,10 +2,9 @@
 import { conflict, notFound } from "@vision-platform/common/app-error";
 import type { BodyOf, QueryOf, ResponseOf } from "@vision-platform/contracts/api/operation";
 import type { listMembers, putMember, Role } from "@vision-platform/contracts/api/projects";
-import type { Kysely } from "kysely";
 import { z } from "zod";
 import { userByEmail } from "../auth/users.repository.ts";
-import type { Database } from "../db/schema.ts";
+import type { Pool } from "../db/db.ts";
 import type { Principal } from "../http/access.ts";
 import { pageFrom, readCursor } from "../http/page.ts";
 import { requireRole } from "./authorization.ts";
@@ -21,7 +20,7 @@ function refuseLastOwner(members: Members, user_id: number): void {
 }
 
 export async function memberPage(
-  db: Kysely<Database>,
+  db: Pool,
   user: Principal,
   project_id: number,
   { cursor, limit }: QueryOf<typeof listMembers>,
@@ -38,7 +37,7 @@ export async function memberPage(
 
 /** Adds somebody who has an account, or changes a role. 404: no such account. 409: the last owner. */
 export async function putProjectMember(
-  db: Kysely<Database>,
+  db: Pool,
   user: Principal,
   project_id: number,
   { email, role }: BodyOf<typeof putMember>,
@@ -56,7 +55,7 @@ export async function putProjectMember(
 
 /** An owner removes anybody; everybody may leave. 404: not a member. 409: the last owner. */
 export async function removeProjectMember(
-  db: Kysely<Database>,
+  db: Pool,
   user: Principal,
   project_id: number,
   user_id: number,

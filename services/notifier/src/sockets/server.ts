@@ -2,6 +2,7 @@
 import type { Server as HttpServer } from "node:http";
 import type { ClientToServer, ServerToClient } from "@vision-platform/contracts/live";
 import { Server, type Socket } from "socket.io";
+import { coalesceWrites } from "./coalesced-writes.ts";
 import type { Reader } from "../readers/reader.ts";
 
 interface SocketData {
@@ -37,5 +38,6 @@ export function createLiveServer(http: HttpServer): LiveServer {
   io.engine.on("connection", (connection: { request: unknown }) => {
     connection.request = null;
   });
+  coalesceWrites(io.engine);
   return io;
 }

@@ -25,6 +25,22 @@ it("follows a growing file to its end, without secrets", async () => {
   expect(tail.tail()).toBe("first\nthe key is [secret]\nümlaut without an end");
 });
 
+it("goes on near the end of a file that grows faster than anybody reads", async () => {
+  const file = join(folder, "log.txt");
+  const messages: LogMessage[] = [];
+  writeFileSync(file, `${"x".repeat(99)}\n`.repeat(30_000));
+  appendFileSync(file, "the end\n");
+  const tail = startLogTail(
+    file,
+    (text) => text,
+    (message) => messages.push(message),
+  );
+  await tail.finish();
+  expect(messages.length).toBeLessThan(20);
+  expect(messages[0]?.message).toBe("… 2737864 bytes left out here; the log file has them all");
+  expect(messages.at(-1)?.message).toMatch(/the end$/);
+});
+
 it("is content when there never was a file", async () => {
   const tail = startLogTail(
     join(folder, "none"),

@@ -5,6 +5,8 @@ import { createLineSplitter, type LogMessage, toMessages } from "./log-lines.ts"
 
 const LOOK_EVERY_MS = 200;
 const CHUNK_BYTES = 256 * 1024;
+/** Further behind than this, it goes on near the end: the stored log has what it leaves out. */
+const MAX_BEHIND_BYTES = 1024 * 1024;
 const TAIL_CHARACTERS = 2_000;
 
 export interface LogTail {
@@ -36,6 +38,12 @@ export function startLogTail(
 
   async function look(): Promise<number> {
     handle ??= await open(file, "r");
+    const behind = (await handle.stat()).size - position;
+    if (behind > MAX_BEHIND_BYTES) {
+      position += behind - CHUNK_BYTES;
+      splitter.flush();
+      emit({ level: "info", message: `… ${behind - CHUNK_BYTES} bytes left out here; the log file has them all` });
+    }
     const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, position);
     position += bytesRead;
     if (bytesRead > 0) show(splitter.feed(decoder.write(buffer.subarray(0, bytesRead))));

@@ -13,6 +13,8 @@ import type { Decision } from "./outcome.ts";
 /** How long the end of an attempt waits for a gateway that is away. Beyond it the next start of a worker goes on. */
 export const FINISH_LIMIT_MS = 600_000;
 const UPLOAD_LIMIT_MS = 15_000;
+/** A worker that is being stopped must still tell the gateway, and the next attempt has a log of its own. */
+const HURRIED_UPLOAD_LIMIT_MS = 700;
 
 export interface EndedAttempt {
   api: AttemptApi;
@@ -35,8 +37,9 @@ type Shared = Pick<WorkerParts, "s3" | "config" | "records" | "access" | "metric
 
 async function storeLog(parts: Shared, ended: EndedAttempt): Promise<number | undefined> {
   const { directory, record, redact, signal, logger } = ended;
+  const hurried = ["preempted", "interrupted"].includes(ended.decision.outcome);
   try {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(UPLOAD_LIMIT_MS)]);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(hurried ? HURRIED_UPLOAD_LIMIT_MS : UPLOAD_LIMIT_MS)]);
     return await uploadLog({
       s3: parts.s3,
       bucket: parts.config.STORAGE_BUCKET,

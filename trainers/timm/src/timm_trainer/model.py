@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,6 @@ def build_model(job: TrainerJob, settings: TimmSettings, size: int, num_classes:
         options["drop_path_rate"] = settings.drop_path_rate
     if cfg.fixed_input_size:
         options["img_size"] = size
-    if not env.allow_network:
-        os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         model: nn.Module = timm.create_model(model_name, pretrained=from_hub, num_classes=num_classes, **options)
     except (OSError, TimeoutError) as error:

@@ -27,7 +27,7 @@ def start(job: TrainerJob) -> TrainerOutcome:
         )
     # The loop and its framework load in a thread, so that a broken dataset or a signal is dealt with meanwhile.
     aside = ThreadPoolExecutor(1, thread_name_prefix="imports")
-    loading = aside.submit(_load_training_loop)
+    loading = aside.submit(_load_training_loop, job.env.allow_network)
     aside.shutdown(wait=False)
     reader = _fetch_dataset(job)
     train = loading.result()
@@ -35,11 +35,15 @@ def start(job: TrainerJob) -> TrainerOutcome:
     return train(job, settings, reader, _loader_threads(job, settings))
 
 
-def _load_training_loop() -> Callable[[TrainerJob, TimmSettings, DatasetReader, int], TrainerOutcome]:
+def _load_training_loop(
+    allow_network: bool,
+) -> Callable[[TrainerJob, TimmSettings, DatasetReader, int], TrainerOutcome]:
     """Imports torch and timm: seconds."""
     # What is decided here has to be decided before torch is loaded. Threads that spin while they wait make training
     # ten times slower as soon as anything else on the machine wants a CPU (measured).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not allow_network:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     postpone_compiler()
     from .train import train
 
