@@ -1,6 +1,7 @@
 /** The pool, and the handle that repositories take: the pool itself or a transaction of it. */
 import { Kysely, PostgresDialect, sql, type Transaction } from "kysely";
 import pg from "pg";
+import { PreparingClient } from "./preparing-client.ts";
 import type { Database } from "./schema.ts";
 
 /** What a repository function runs on. */
@@ -16,6 +17,7 @@ export function connectDatabase(url: string, poolSize = 12): Pool {
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8, Number);
   const pool = new pg.Pool({
+    Client: PreparingClient,
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: 3_000,

@@ -3,8 +3,6 @@
  * the first packet at once and ws writes every frame by itself; with hundreds of sockets those writes are most of the
  * work. Waiting for the turn's end costs less than a millisecond, and the busier the process, the more it saves.
  */
-import type { Server as Engine } from "engine.io";
-
 /** The parts of an Engine.IO connection that are used here; they are not in the public types. */
 interface EngineConnection {
   flush(): void;
@@ -14,15 +12,19 @@ interface EngineConnection {
   };
 }
 
+interface EngineServer {
+  on(event: "connection", listener: (connection: EngineConnection) => void): unknown;
+}
+
 /** For every connection of `engine` from now on. */
-export function coalesceWrites(engine: Pick<Engine, "on">): void {
+export function coalesceWrites(engine: EngineServer): void {
   const waiting = new Set<() => void>();
   const flushAll = () => {
     const flushes = [...waiting];
     waiting.clear();
     for (const flush of flushes) flush();
   };
-  engine.on("connection", (connection: EngineConnection) => {
+  engine.on("connection", (connection) => {
     const { transport } = connection;
     const flush = connection.flush.bind(connection);
     connection.flush = () => {

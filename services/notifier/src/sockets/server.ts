@@ -2,8 +2,8 @@
 import type { Server as HttpServer } from "node:http";
 import type { ClientToServer, ServerToClient } from "@vision-platform/contracts/live";
 import { Server, type Socket } from "socket.io";
-import { coalesceWrites } from "./coalesced-writes.ts";
 import type { Reader } from "../readers/reader.ts";
+import { coalesceWrites } from "./coalesced-writes.ts";
 
 interface SocketData {
   userId: number;
