@@ -6,6 +6,7 @@ import { type ApiClient, createApiClient } from "@vision-platform/common/api-cli
 import { closeServer, listen } from "@vision-platform/common/lifecycle";
 import { createLogger } from "@vision-platform/common/logger";
 import { connectRedis } from "@vision-platform/common/redis";
+import { ensureBucket } from "@vision-platform/common/s3";
 import { createApiKey, register, type Session } from "@vision-platform/contracts/api/auth";
 import { createProject } from "@vision-platform/contracts/api/projects";
 import { sql } from "kysely";
@@ -85,7 +86,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       S3_ENDPOINT: services.TEST_S3_ENDPOINT,
       S3_ACCESS_KEY_ID: services.TEST_S3_ACCESS_KEY_ID,
       S3_SECRET_ACCESS_KEY: services.TEST_S3_SECRET_ACCESS_KEY,
-      STORAGE_BUCKET: services.TEST_S3_BUCKET,
+      // Job ids begin at 1 in every database: in one bucket a job would find another's files.
+      STORAGE_BUCKET: `${services.TEST_S3_BUCKET}-${randomBytes(4).toString("hex")}`,
       JWT_SECRET: randomBytes(32).toString("hex"),
       INTERNAL_TOKEN: randomBytes(32).toString("hex"),
       TRAINERS_DIR: TRAINERS,
@@ -94,6 +96,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     ...options.config,
   };
   const gateway = await createGateway(config, createLogger("gateway", services.TEST_LOG_LEVEL));
+  // The gateway makes it too, without waiting; a storage that is away is what some tests are about.
+  await ensureBucket(gateway.s3, config.STORAGE_BUCKET).catch(() => undefined);
   const server = createGatewayServer(gateway, { checkResponses: options.checkResponses ?? true });
   const background = options.background === false ? undefined : startBackground(gateway);
   const url = `http://127.0.0.1:${await listen(server, 0, "127.0.0.1")}`;

@@ -46,7 +46,7 @@ describe("the handshake", () => {
 
   it("ends the subscriptions, then the connection, when the token runs out", async () => {
     const job = await world.job(owner, project);
-    const client = world.client(url, world.shortToken(owner.session.user.id, 3));
+    const client = world.client(url, world.shortToken(owner.session.user.id, 5));
     const ended: SubscriptionEnded[] = [];
     client.on("subscription_ended", (one) => ended.push(one));
     await client.emitWithAck("subscribe", `job:${job.id}`);

@@ -10,7 +10,13 @@ import { createLogger } from "@vision-platform/common/logger";
 import { connectRedis } from "@vision-platform/common/redis";
 import { register, type Session } from "@vision-platform/contracts/api/auth";
 import { completeUpload, createDataset, createUpload } from "@vision-platform/contracts/api/datasets";
-import { claimAttempt, finishAttempt, pushEvents, replayEvents } from "@vision-platform/contracts/api/internal";
+import {
+  claimAttempt,
+  finishAttempt,
+  pushEvents,
+  renewLease,
+  replayEvents,
+} from "@vision-platform/contracts/api/internal";
 import { createProject } from "@vision-platform/contracts/api/projects";
 import type { ClientToServer, ServerToClient } from "@vision-platform/contracts/live";
 import { io, type Socket } from "socket.io-client";
@@ -80,6 +86,7 @@ export class TestWorld {
   readonly #internal: ApiClient;
   readonly #notifiers: Notifier[] = [];
   readonly #clients: LiveClient[] = [];
+  readonly #jobs: TestJob[] = [];
 
   constructor(gateway: GatewayProcess, redisUrl: string, jwtSecret: string, internalToken: string) {
     this.gateway = gateway;
@@ -120,7 +127,9 @@ export class TestWorld {
       body: { worker_id: "test", host: "test" },
     });
     const { head } = await this.#internal.call(replayEvents, { params: { job_id }, query: { after: 0 } });
-    return new TestJob(this.#internal, attempt, lease_token, head);
+    const job = new TestJob(this.#internal, attempt, lease_token, head);
+    this.#jobs.push(job);
+    return job;
   }
 
   /** `redisUrl`: another one, where nothing is published, stands for publications that are lost. */
@@ -166,6 +175,7 @@ export class TestWorld {
 
   async stop(): Promise<void> {
     for (const client of this.#clients) client.disconnect();
+    for (const job of this.#jobs) job.leave();
     await Promise.all(this.#notifiers.map((notifier) => notifier.stop()));
     await this.gateway.kill();
   }
@@ -179,6 +189,7 @@ export class TestJob {
   readonly #internal: ApiClient;
   readonly #attempt: { job_id: number; attempt: number };
   readonly #leaseToken: string;
+  readonly #renewal: NodeJS.Timeout;
   #srcSeq = 0;
 
   constructor(internal: ApiClient, attempt: { job_id: number; attempt: number }, leaseToken: string, head: number) {
@@ -187,6 +198,10 @@ export class TestJob {
     this.#internal = internal;
     this.#attempt = attempt;
     this.#leaseToken = leaseToken;
+    this.#renewal = setInterval(() => {
+      // The gateway may be away on purpose.
+      internal.call(renewLease, { params: attempt, body: { lease_token: leaseToken } }).catch(() => undefined);
+    }, 3_000);
   }
 
   /** Commits so many log events, or these. */
@@ -211,7 +226,13 @@ export class TestJob {
     }
   }
 
+  /** Lets the lease run out. */
+  leave(): void {
+    clearInterval(this.#renewal);
+  }
+
   async fail(): Promise<void> {
+    this.leave();
     const failure = { code: "BAD_CONFIG" as const, message: "as the test wants it" };
     await this.#internal.call(finishAttempt, {
       params: this.#attempt,

@@ -29,6 +29,11 @@ class Client {
     drained: async () => true,
   });
 
+  forget(jobId: number): void {
+    this.from.delete(jobId);
+    this.seen.delete(jobId);
+  }
+
   receive({ job_id, seq }: JobEvent): void {
     this.seen.set(job_id, [...(this.seen.get(job_id) ?? []), seq]);
   }
@@ -109,6 +114,18 @@ class World {
     }
   }
 
+  leave(client: Client, jobId: number): void {
+    client.rooms.delete(`job:${jobId}`);
+    this.feeds.leaveJob(client.reader, jobId);
+    if (!client.rooms.has(`project:${PROJECT}`)) client.forget(jobId);
+  }
+
+  leaveProject(client: Client): void {
+    client.rooms.delete(`project:${PROJECT}`);
+    this.feeds.leaveProject(client.reader, PROJECT);
+    for (const jobId of JOBS) if (!client.rooms.has(`job:${jobId}`)) client.forget(jobId);
+  }
+
   async beat(): Promise<void> {
     const unsettled = this.feeds.unsettled();
     const heads = this.heads();
@@ -138,6 +155,8 @@ const steps = fc.array(
       }),
     },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("project" as const), client }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("leave" as const), client, job }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("leaveProject" as const), client }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("stall" as const), client }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("resume" as const), client }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("gateway" as const), up: fc.boolean() }) },
@@ -169,6 +188,12 @@ function play(world: World, step: Step): void {
       return;
     case "project":
       void world.subscribeProject(world.clients[step.client] as Client);
+      return;
+    case "leave":
+      world.leave(world.clients[step.client] as Client, step.job);
+      return;
+    case "leaveProject":
+      world.leaveProject(world.clients[step.client] as Client);
       return;
     case "stall": {
       const { reader } = world.clients[step.client] as Client;
@@ -221,6 +246,6 @@ test("every interleaving of commits, losses, repeats, subscriptions and stalls c
       await settle(world);
       check(world);
     }),
-    { numRuns: 1000 },
+    { numRuns: 10000 },
   );
 });

@@ -223,6 +223,7 @@ export class Feeds {
       if (watched.overSince === undefined || now - watched.overSince < KEEP_OVER_MS) return;
       for (const reader of project.readers) if (reader.isBehind(jobId)) return;
     }
+    watched.feed.close();
     watched.output.close();
     this.#feeds.delete(jobId);
   }

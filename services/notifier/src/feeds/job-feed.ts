@@ -23,6 +23,7 @@ export class JobFeed {
   /** The smallest number that came while the head was unknown. */
   firstSeen: number | undefined;
   #target = 0;
+  #isClosed = false;
   #repairing: Promise<void> | undefined;
   readonly #source: FeedSource;
   readonly #publish: (event: JobEvent) => void;
@@ -35,6 +36,7 @@ export class JobFeed {
 
   /** From any source, in any order: publishes what comes next, drops what is known, repairs a gap. */
   offer(event: JobEvent): void {
+    if (this.#isClosed) return;
     if (this.head === undefined) {
       this.firstSeen = Math.min(this.firstSeen ?? event.seq, event.seq);
       this.#target = Math.max(this.#target, event.seq);
@@ -44,6 +46,11 @@ export class JobFeed {
     } else if (event.seq > this.head) {
       void this.raise(event.seq);
     }
+  }
+
+  /** Nobody watches any more: a repair under way must not speak beside the feed that comes after this one. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   /** Sets the head once, below whatever was seen meanwhile: that is published too, by a repair. */
@@ -71,7 +78,7 @@ export class JobFeed {
     for (const pause of REPAIR_PAUSES_MS) {
       if (pause > 0) await this.#source.pause(pause);
       try {
-        while (this.head !== undefined && this.head < this.#target) {
+        while (!this.#isClosed && this.head !== undefined && this.head < this.#target) {
           // Nothing committed there: whoever announced that number was wrong.
           if ((await this.replay(this.head)).length === 0) this.#target = this.head;
         }

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { getPriority } from "node:os";
-import { expect, it } from "vitest";
-import { scriptedLaunch } from "../testing/launch-spec.ts";
+import { afterAll, expect, it } from "vitest";
+import { removeLaunchFolders, scriptedLaunch } from "../testing/launch-spec.ts";
 import { launcherConformance } from "../testing/launcher-conformance.ts";
 import { createSubprocessLauncher } from "./subprocess.ts";
 
+afterAll(removeLaunchFolders);
 launcherConformance("subprocess", createSubprocessLauncher);
 
 it("stands back for other processes", async () => {

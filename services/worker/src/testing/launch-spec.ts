@@ -1,12 +1,12 @@
 /** Launches of the script trainer without a platform around it, for tests of launchers. */
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { LaunchSpec } from "../launchers/launcher.ts";
 import type { ScriptStep } from "./script.ts";
 
 const SCRIPT_TRAINER = join(import.meta.dirname, "script-trainer.ts");
-let launches = 0;
+const folders: string[] = [];
 
 /** The environment of an attempt whose events go to its standard output. */
 function environment(directory: string, script: ScriptStep[]): Record<string, string> {
@@ -30,13 +30,17 @@ function environment(directory: string, script: ScriptStep[]): Record<string, st
   };
 }
 
-/** In a new temporary folder, which the caller removes. */
+/** Call it in `afterAll`. */
+export function removeLaunchFolders(): void {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** In a new temporary folder; see removeLaunchFolders. */
 export function scriptedLaunch(script: ScriptStep[], changes: Partial<LaunchSpec> = {}): LaunchSpec {
   const directory = mkdtempSync(join(tmpdir(), "vp-launch-"));
-  mkdirSync(directory, { recursive: true });
-  launches += 1;
+  folders.push(directory);
   return {
-    marker: `test-${process.pid}-${launches}`,
+    marker: `test-${basename(directory)}`,
     command: [process.execPath, SCRIPT_TRAINER],
     env: environment(directory, script),
     directory,

@@ -1,5 +1,5 @@
 /** What every launcher must do, written once. Call it from the test file of a launcher. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
@@ -23,21 +23,18 @@ async function untilLogged(spec: LaunchSpec, text: string): Promise<void> {
 
 /** `create` makes a new launcher, as a restarted worker would have it. */
 export function launcherConformance(name: string, create: () => Launcher): void {
-  const launched: { launcher: Launcher; trainer: Trainer; spec: LaunchSpec }[] = [];
+  const launched: { launcher: Launcher; trainer: Trainer }[] = [];
 
   async function launch(script: ScriptStep[], changes: Partial<LaunchSpec> = {}) {
     const launcher = create();
     const spec = scriptedLaunch(script, changes);
     const trainer = await launcher.launch(spec);
-    launched.push({ launcher, trainer, spec });
+    launched.push({ launcher, trainer });
     return { launcher, trainer, spec };
   }
 
   afterEach(async () => {
-    for (const { launcher, trainer, spec } of launched.splice(0)) {
-      await launcher.stop(trainer, "SIGKILL");
-      rmSync(spec.directory, { recursive: true, force: true, maxRetries: 5 });
-    }
+    for (const { launcher, trainer } of launched.splice(0)) await launcher.stop(trainer, "SIGKILL");
   });
 
   describe(name, () => {
