@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { AppError } from "@vision-platform/common/app-error";
 import {
   createJob,
@@ -152,6 +153,25 @@ describe("a training, from submission to a live screen", () => {
     const lines = log.trim().split("\n");
     expect(lines.length).toBeGreaterThan(0);
     expect(lines.filter((line) => line.startsWith("{")).every((line) => line.includes(job.trace_id))).toBe(true);
+  });
+
+  it("says where pretrained weights belong when there are none, and starts from them once they are there", async () => {
+    const body = { ...place, ...spec, epochs: 1, config: { pretrained: true }, start: true };
+    const without = await untilOver(owner, (await owner.api.call(createJob, { body })).id);
+    expect(without).toMatchObject({ state: "FAILED", attempt: 1, failure: { code: "MODEL_UNAVAILABLE" } });
+    expect(without.failure?.message).toContain(`s3://${platform.bucket}/weights/timm/test_resnet.safetensors`);
+
+    const { items } = await owner.api.call(listJobArtifacts, { params: { job_id: trained } });
+    const weights = await fetch(items.find((artifact) => artifact.name === "model.safetensors")?.url ?? "");
+    const s3 = platform.s3();
+    const Key = "weights/timm/test_resnet.safetensors";
+    const Body = new Uint8Array(await weights.arrayBuffer());
+    await s3.send(new PutObjectCommand({ Bucket: platform.bucket, Key, Body }));
+    s3.destroy();
+    const withWeights = await untilOver(owner, (await owner.api.call(createJob, { body })).id);
+    expect(withWeights.failure).toBeNull();
+    // One epoch from scratch does not get there.
+    expect(withWeights.metrics["val/top1"]).toBeGreaterThanOrEqual(0.95);
   });
 
   it("streams the same by server-sent events, from a cursor on", async () => {

@@ -64,6 +64,11 @@ export function resultKey(jobId: number): string {
   return `${jobPrefix(jobId)}RESULT.json`;
 }
 
+/** Where an operator places a model's pretrained weights, for trainings without a network. */
+export function weightsKey(framework: string, modelName: string): string {
+  return `weights/${framework}/${modelName}.safetensors`;
+}
+
 export function uploadKey(uploadId: string, filename: string): string {
   return `uploads/${uploadId}/${filename}`;
 }

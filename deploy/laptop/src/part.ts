@@ -29,7 +29,10 @@ export function recordPath(runDir: string, name: string): string {
  * Starts a part in its own session and process group, with its output appended to `<logDir>/<name>.log`.
  * The part writes its own record into `runDir` before it runs (see launch.sh).
  */
-export function launchPart(part: Part, dirs: { run: string; logs: string }): ChildProcess {
+export function launchPart(
+  part: Pick<Part, "name" | "command" | "args" | "env" | "cwd">,
+  dirs: { run: string; logs: string },
+): ChildProcess {
   const log = openSync(join(dirs.logs, `${part.name}.log`), "a", 0o600);
   try {
     return spawn("/bin/sh", [LAUNCH, recordPath(dirs.run, part.name), part.name, part.command, ...part.args], {

@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { baseEnvironment, loadSettings } from "./config.ts";
+import { loadSettings } from "./config.ts";
 import { down } from "./down.ts";
 import { livingProcesses } from "./end-platform.ts";
 import { vpPaths } from "./paths.ts";
@@ -13,7 +12,7 @@ import { isAlive, type ProcessRecord, startTime } from "./process-identity.ts";
 import { ensureSecrets } from "./secrets.ts";
 import { readState } from "./state.ts";
 import { platformStatus } from "./status.ts";
-import { runningState } from "./up.ts";
+import { runningState, startSupervisor } from "./up.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "vp-platform-"));
 chmodSync(dir, 0o711);
@@ -23,13 +22,6 @@ afterAll(async () => {
   await down(paths);
   rmSync(dir, { recursive: true, force: true });
 });
-
-/** The supervisor as `./vp up` starts it, for a `.vp` folder of our own. */
-function startSupervisor(): void {
-  const main = resolve(import.meta.dirname, "supervisor-main.ts");
-  const options = { detached: true, stdio: "ignore", env: baseEnvironment() } as const;
-  spawn(process.execPath, [main, dir], options).unref();
-}
 
 async function untilReady(): Promise<ProcessRecord> {
   await expect
@@ -43,7 +35,8 @@ test("a killed service comes back; a killed supervisor leaves nothing that down 
 }, async () => {
   mkdirSync(paths.run, { recursive: true });
   await createCluster(paths.postgres, ensureSecrets(paths.secrets).postgres_password, false);
-  startSupervisor();
+  await planPlatform(loadSettings({}), paths);
+  startSupervisor(paths);
   await untilReady();
   const names = livingProcesses(paths).map((record) => record.name);
   expect(names).toEqual(expect.arrayContaining(["postgres", "redis", "s3", "gateway", "notifier"]));

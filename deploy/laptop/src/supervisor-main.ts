@@ -1,14 +1,10 @@
 // The supervisor as a process of its own, started by `./vp up`. Ends everything on SIGTERM or SIGINT.
 import { loadSettings } from "./config.ts";
-import { recordPath } from "./part.ts";
 import { vpPaths } from "./paths.ts";
 import { planPlatform } from "./platform.ts";
-import { ownRecord } from "./process-identity.ts";
-import { writePrivately } from "./secrets.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const paths = vpPaths(process.argv[2]);
-writePrivately(recordPath(paths.run, "supervisor"), JSON.stringify(ownRecord("supervisor")));
 const supervisor = new Supervisor(await planPlatform(loadSettings(), paths), paths);
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

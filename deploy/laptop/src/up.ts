@@ -1,5 +1,3 @@
-import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { baseEnvironment, loadSettings, settingsEnvironment } from "./config.ts";
@@ -7,7 +5,7 @@ import { endPlatform, livingProcesses } from "./end-platform.ts";
 import { ensureFirstAccount } from "./first-account.ts";
 import { withLock } from "./lock.ts";
 import { lastLines } from "./logs.ts";
-import { rotateLog } from "./part.ts";
+import { launchPart, rotateLog } from "./part.ts";
 import { ROOT, type VpPaths, vpPaths } from "./paths.ts";
 import { planPlatform } from "./platform.ts";
 import { preparationSteps, prepare } from "./prepare.ts";
@@ -61,19 +59,17 @@ export function runningState(paths: VpPaths): PlatformState | null {
   return state && isAlive(state.supervisor) ? state : null;
 }
 
-function startSupervisor(paths: VpPaths): void {
-  mkdirSync(paths.logs, { recursive: true });
+/** Starts the supervisor, which outlives us. The folders and the Postgres cluster must be there (prepare, planPlatform). */
+export function startSupervisor(paths: VpPaths): void {
   rotateLog(paths.logs, "supervisor");
-  const log = openSync(join(paths.logs, "supervisor.log"), "a", 0o600);
-  const main = resolve(import.meta.dirname, "supervisor-main.ts");
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, paths.dir], {
-    cwd: ROOT,
-    detached: true,
-    stdio: ["ignore", log, log],
+  const supervisor = {
+    name: "supervisor",
+    command: process.execPath,
+    args: ["--disable-warning=ExperimentalWarning", resolve(import.meta.dirname, "supervisor-main.ts"), paths.dir],
     env: { ...baseEnvironment(), ...settingsEnvironment() },
-  });
-  child.unref();
-  closeSync(log);
+    cwd: ROOT,
+  };
+  launchPart(supervisor, paths).unref();
 }
 
 async function waitForPlatform(paths: VpPaths, detail: (text: string) => void): Promise<PlatformState> {

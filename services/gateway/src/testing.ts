@@ -7,7 +7,7 @@ import { closeServer, listen } from "@vision-platform/common/lifecycle";
 import { createLogger } from "@vision-platform/common/logger";
 import { connectRedis } from "@vision-platform/common/redis";
 import { ensureBucket } from "@vision-platform/common/s3";
-import { createApiKey, register, type Session } from "@vision-platform/contracts/api/auth";
+import { register, type Session } from "@vision-platform/contracts/api/auth";
 import { createProject } from "@vision-platform/contracts/api/projects";
 import { sql } from "kysely";
 import { createGatewayServer } from "./app.ts";
@@ -127,9 +127,4 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       await database.drop();
     },
   };
-}
-
-/** An API key of the account, for tests that need one. */
-export async function apiKeyOf(user: ApiClient): Promise<string> {
-  return (await user.call(createApiKey, { body: { name: "test" } })).key;
 }

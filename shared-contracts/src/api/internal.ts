@@ -34,6 +34,8 @@ export const AttemptSpec = z
     config: z.record(z.string(), z.unknown()),
     /** s3:// folder of checkpoints to resume from; null for a fresh start. */
     resume_uri: z.string().nullable(),
+    /** The weights placed in the storage for this model, when `config.pretrained` asks for some; null without. */
+    pretrained_uri: z.string().nullable(),
     trace_id: z.string(),
     traceparent: z.string(),
     /** JWT for the HTTP callbacks, bound to this job and attempt. */

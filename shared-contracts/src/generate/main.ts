@@ -30,7 +30,15 @@ function pydanticModels(schema: string): string {
         ...["-m", "datamodel_code_generator", "--input", input, "--input-file-type", "jsonschema", "--output", output],
         ...["--output-model-type", "pydantic_v2.BaseModel", "--target-python-version", "3.11", "--disable-timestamp"],
         ...["--use-standard-collections", "--use-union-operator", "--use-annotated", "--enum-field-as-literal", "all"],
-        ...["--use-title-as-name", "--use-schema-description", "--collapse-root-models", "--use-double-quotes", "--formatters", "black", "isort"],
+        ...[
+          "--use-title-as-name",
+          "--use-schema-description",
+          "--collapse-root-models",
+          "--use-double-quotes",
+          "--formatters",
+          "black",
+          "isort",
+        ],
         ...[
           "--custom-file-header",
           '"""Generated from shared-contracts/src; do not edit. `./vp fix` writes it anew."""',

@@ -17,7 +17,7 @@ from vision_trainer.storage import Storage
         ({"CONFIG_JSON": '{"label_smoothing": 2}'}, 2, "BAD_CONFIG", "label_smoothing"),
         ({"TASK_TYPE": "object_detection"}, 2, "BAD_CONFIG", "TASK_TYPE"),
         ({"DATASET_URI": "s3://test-bucket/datasets/404/v1/"}, 3, "DATASET_INVALID", "MANIFEST.json"),
-        ({"CONFIG_JSON": '{"pretrained": true}'}, 4, "MODEL_UNAVAILABLE", "PRETRAINED_URI"),
+        ({"CONFIG_JSON": '{"pretrained": true}'}, 4, "MODEL_UNAVAILABLE", "weights/timm/"),
         (
             {
                 "LEARNING_RATE": "1000",

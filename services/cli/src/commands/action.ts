@@ -1,11 +1,11 @@
 /** The frame around every command: shared options, a session when asked for, errors as words, the exit code. */
 import { AppError } from "@vision-platform/common/app-error";
-import { continueTrace } from "@vision-platform/common/trace";
+import { continueTrace, type Trace } from "@vision-platform/common/trace";
 import type { Command } from "commander";
-import { readConfig } from "../config.ts";
+import { type CliConfig, readConfig } from "../config.ts";
 import { failureLines, failureOf } from "../output/failure.ts";
 import { Output } from "../output/output.ts";
-import { openSession, type Session } from "../session/session.ts";
+import type { Session } from "../session/session.ts";
 
 export interface SharedOptions {
   json?: boolean;
@@ -14,7 +14,7 @@ export interface SharedOptions {
 }
 export interface Context {
   output: Output;
-  config: ReturnType<typeof readConfig>;
+  config: CliConfig;
   /** Opens the session once; nobody needs to be signed in for that yet. */
   session(): Promise<Session>;
 }
@@ -26,6 +26,12 @@ export function leaf(command: Command): Command {
     .option("--json", "print NDJSON for programs")
     .option("--server <url>", "the gateway (default: VP_SERVER, the last login, or ./vp up of this checkout)")
     .option("--notifier <url>", "the notifier, for live progress (default: VP_NOTIFIER, or what the login knows)");
+}
+
+/** Loaded only now: help, and words that make no sense, need no connection. */
+async function open(config: CliConfig, { server, notifier }: SharedOptions, trace: Trace): Promise<Session> {
+  const { openSession } = await import("../session/session.ts");
+  return openSession(config, { server, notifier }, trace);
 }
 
 /** Makes a commander action of `run`; arguments left out are not in `args`. */
@@ -44,7 +50,7 @@ export function action<Options extends object = object>(run: Run<Options>) {
     const context: Context = {
       output,
       config,
-      session: () => (session ??= openSession(config, { server: options.server, notifier: options.notifier }, trace)),
+      session: () => (session ??= open(config, options, trace)),
     };
     try {
       process.exitCode = (await run(context, args, options)) ?? 0;

@@ -13,6 +13,7 @@ import { judgeSuccess, readResult } from "./attempt-result.ts";
 import { type JobAndAttempt, lockAttempt, readAttempt, renewLease, takeLease } from "./attempts.repository.ts";
 import { type Ending, endAttempt } from "./end-attempt.ts";
 import { checkFence } from "./fence.ts";
+import { findWeights } from "./weights.ts";
 
 /** Longer than any training; the fence ends its use together with the attempt. */
 const CALLBACK_TTL_S = 60 * 24 * 3600;
@@ -41,7 +42,7 @@ export async function claimAttempt(
   gateway.announcer.announce(said);
   const { job_id, attempt, trace_id } = spec;
   gateway.logger.info({ job_id, attempt, trace_id, worker_id: worker.worker_id }, "attempt claimed");
-  return spec;
+  return { ...spec, pretrained_uri: await findWeights(gateway, spec) };
 }
 
 function whyNotClaimed(found: JobAndAttempt | undefined, attempt: number): Error {
@@ -61,6 +62,7 @@ function specOf(gateway: JobsGateway, job: JobRow, row: AttemptRow, lease_token:
     ...{ job_id, project_id, attempt, kind, framework, model_name, task_type, dataset_id, dataset_version },
     ...{ epochs, batch_size, learning_rate, seed, config, trace_id, traceparent, lease_token },
     resume_uri: row.resume_uri,
+    pretrained_uri: null,
     callback_token: gateway.tokens.mintCallbackToken({ job_id, attempt, ttl_s: CALLBACK_TTL_S }),
     last_src_seq: row.last_src_seq,
     last_worker_seq: row.last_worker_seq,

@@ -246,6 +246,6 @@ test("every interleaving of commits, losses, repeats, subscriptions and stalls c
       await settle(world);
       check(world);
     }),
-    { numRuns: 10000 },
+    { numRuns: 500 },
   );
 });

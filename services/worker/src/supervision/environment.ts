@@ -31,6 +31,7 @@ function task(spec: AttemptSpec, bucket: string): Optional {
     DATASET_URI: s3Uri(bucket, datasetPrefix(spec.dataset_id, spec.dataset_version)),
     OUTPUT_URI: s3Uri(bucket, jobPrefix(spec.job_id)),
     RESUME_URI: spec.resume_uri ?? undefined,
+    PRETRAINED_URI: spec.pretrained_uri ?? undefined,
     CONFIG_JSON: JSON.stringify(spec.config),
     EPOCHS: positive(spec.epochs),
     BATCH_SIZE: positive(spec.batch_size),
