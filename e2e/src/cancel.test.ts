@@ -26,7 +26,7 @@ const spec = {
   task_type: "image_classification" as const,
   epochs: 500,
   batch_size: 64,
-  learning_rate: 0.005,
+  learning_rate: 0.01,
 };
 
 describe("cancel", () => {

@@ -54,7 +54,7 @@ const lines = (text: string) =>
     .split("\n")
     .map((line) => JSON.parse(line));
 
-const digits = ["--model", "test_resnet", "--dataset", "digits", "--batch-size", "64", "--lr", "0.005"];
+const digits = ["--model", "test_resnet", "--dataset", "digits", "--batch-size", "64", "--lr", "0.01"];
 
 describe("the command line", () => {
   it("trains a zip of one's own images with three commands, and fetches the model", async () => {

@@ -32,7 +32,7 @@ const spec = {
   task_type: "image_classification" as const,
   epochs: 12,
   batch_size: 64,
-  learning_rate: 0.005,
+  learning_rate: 0.01,
 };
 
 describe("kill -9 in the middle of a training", () => {

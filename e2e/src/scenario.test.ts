@@ -43,7 +43,7 @@ const spec = {
   task_type: "image_classification" as const,
   epochs: 5,
   batch_size: 64,
-  learning_rate: 0.005,
+  learning_rate: 0.01,
   seed: 7,
 };
 
@@ -156,7 +156,7 @@ describe("a training, from submission to a live screen", () => {
   });
 
   it("says where pretrained weights belong when there are none, and starts from them once they are there", async () => {
-    const body = { ...place, ...spec, epochs: 1, config: { pretrained: true }, start: true };
+    const body = { ...place, ...spec, epochs: 1, learning_rate: 0.001, config: { pretrained: true }, start: true };
     const without = await untilOver(owner, (await owner.api.call(createJob, { body })).id);
     expect(without).toMatchObject({ state: "FAILED", attempt: 1, failure: { code: "MODEL_UNAVAILABLE" } });
     expect(without.failure?.message).toContain(`s3://${platform.bucket}/weights/timm/test_resnet.safetensors`);

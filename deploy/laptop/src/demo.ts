@@ -12,7 +12,7 @@ import { up } from "./up.ts";
 
 const PROJECT = "demo";
 const DATASET = "digits";
-const TRAINING = ["--model", "test_resnet", "--epochs", "4", "--batch-size", "64", "--lr", "0.003"];
+const TRAINING = ["--model", "test_resnet", "--epochs", "5", "--batch-size", "64", "--lr", "0.01"];
 
 const named = z.object({ id: z.number(), name: z.string() });
 const dataset = named.extend({ latest_version: z.number().nullable() });

@@ -53,8 +53,11 @@ export async function follow(options: FollowOptions): Promise<number> {
     if (result.wasOpen) failures = 0;
     // Another way may be open: no waiting, and no word, before each has been tried.
     if (!result.wasOpen && next % sources.length !== 0) continue;
-    if (!isLost) options.onLink("reconnecting");
-    isLost = true;
+    // A connection that comes back at once (a token was renewed, a service restarted) is not worth a word.
+    if (!result.wasOpen) {
+      if (!isLost) options.onLink("reconnecting");
+      isLost = true;
+    }
     await sleep(pause(failures), undefined, { signal }).catch(() => undefined);
     failures += 1;
   }

@@ -30,7 +30,10 @@ export function socketSource(notifier: string, tokens: Tokens): EventSource {
       });
       try {
         return await new Promise<never>((_, reject) => {
-          signal.addEventListener("abort", () => reject(new Error("stopped")), { once: true });
+          const stop = () => reject(new Error("stopped"));
+          // The watcher may have left while the token was fetched.
+          if (signal.aborted) stop();
+          signal.addEventListener("abort", stop, { once: true });
           let last = after;
           socket.on("connect", async () => {
             try {

@@ -5,6 +5,7 @@ import type { Job, listJobs as listJobsOperation } from "@vision-platform/contra
 import type { QueryOf } from "@vision-platform/contracts/api/operation";
 import type { Role } from "@vision-platform/contracts/api/projects";
 import { z } from "zod";
+import { recordEnd } from "../attempts/attempts.repository.ts";
 import type { Db } from "../db/db.ts";
 import type { JobRow } from "../db/schema.ts";
 import type { Dispatch } from "../dispatch/dispatcher.ts";
@@ -121,13 +122,14 @@ async function cancelInAnyState(tx: Db, job_id: number, said: Announcements): Pr
 
 async function cancelWaiting(tx: Db, job: JobRow) {
   // A RUNNING job may become CANCELLED too, but only by the end of its attempt: name the state that was seen.
-  return await transition(tx, {
-    job_id: job.id,
-    attempt: job.attempt,
-    from: job.state,
-    to: "CANCELLED",
-    reason: "cancelled by a user",
-  });
+  const { id: job_id, attempt } = job;
+  const change = { job_id, attempt, from: job.state, to: "CANCELLED", reason: "cancelled by a user" } as const;
+  const cancelled = await transition(tx, change);
+  if (cancelled && job.state === "QUEUED") {
+    const end = { outcome: "cancelled", exit_code: null, failure: undefined, log_bytes: null, revoke: true } as const;
+    await recordEnd(tx, { job_id, attempt }, end);
+  }
+  return cancelled;
 }
 
 /** Throws what requireJob throws. */

@@ -58,8 +58,8 @@ def build_model(job: TrainerJob, settings: TimmSettings, size: int, num_classes:
     if from_hub and not env.allow_network:
         raise TrainerFailure(
             FailureCode.MODEL_UNAVAILABLE,
-            f"Pretrained weights of {model_name} are not at hand and this job may not use the network. Place the model's "
-            f"safetensors file at s3://{env.storage.bucket}/weights/{env.framework}/{model_name}.safetensors and submit "
+            f"Pretrained weights of {model_name} are not at hand and this job may not use the network. Place the "
+            f"model's file at s3://{env.storage.bucket}/weights/{env.framework}/{model_name}.safetensors and submit "
             "the job again, let the worker use the network (ALLOW_NETWORK=1), or set pretrained to false.",
         )
     options: dict[str, Any] = {"drop_rate": settings.drop_rate}
