@@ -8,18 +8,26 @@ import { jobBody, setStage } from "./stage.ts";
 const QUEUED = 1000;
 const SETTLE_MS = 10_000;
 
-/** Resident set in MB, pages shared between processes counted once for each of them (RSS, as `ps` shows it). */
-function rss(platform: Platform, name: ServiceName): number {
-  const status = readFileSync(`/proc/${platform.pid(name)}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+/** In MB. `rss` counts what processes share (Node's own binary) in each of them, `pss` once in all. */
+interface Memory {
+  rss: number;
+  pss: number;
 }
 
-function measure(platform: Platform): Map<ServiceName, number> {
-  return new Map(platform.names().map((name) => [name, rss(platform, name)]));
+function memoryOf(platform: Platform, name: ServiceName): Memory {
+  const rollup = readFileSync(`/proc/${platform.pid(name)}/smaps_rollup`, "utf8");
+  const read = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(rollup)?.[1]) / 1024;
+  return { rss: read("Rss"), pss: read("Pss") };
+}
+
+function measure(platform: Platform): Map<ServiceName, Memory> {
+  return new Map(platform.names().map((name) => [name, memoryOf(platform, name)]));
 }
 
 const settle = () => new Promise((done) => setTimeout(done, SETTLE_MS));
-const total = (all: Map<ServiceName, number>) => [...all.values()].reduce((sum, each) => sum + each, 0);
+const total = (all: Map<ServiceName, Memory>, kind: keyof Memory) =>
+  [...all.values()].reduce((sum, each) => sum + each[kind], 0);
+const both = ({ rss, pss }: Memory) => `${pss.toFixed(0)} MB (RSS ${rss.toFixed(0)})`;
 
 export async function benchMemory(servers: Servers): Promise<{ figures: Figure[]; notes: string[] }> {
   // As a person runs it: gateway, notifier and the two real workers.
@@ -36,15 +44,15 @@ export async function benchMemory(servers: Servers): Promise<{ figures: Figure[]
   const queued = measure(stage.platform);
   await stage.close();
 
-  const figures: Figure[] = [...idle].map(([name, megabytes]) => {
+  const figures: Figure[] = [...idle].map(([name, memory]) => {
     const loaded = queued.get(name);
-    const measured = `${megabytes.toFixed(0)} MB${loaded === undefined ? "" : `; ${loaded.toFixed(0)} MB with ${QUEUED} queued jobs`}`;
+    const measured = `${both(memory)}${loaded === undefined ? "" : `; ${both(loaded)} with ${QUEUED} queued jobs`}`;
     return { name: `memory of ${name}`, measured, limit: "", goal: "", met: null };
   });
-  const sum = total(idle);
+  const sum = total(idle, "pss");
   figures.push({
     name: "services together, idle",
-    measured: `${sum.toFixed(0)} MB`,
+    measured: `${sum.toFixed(0)} MB (RSS added up ${total(idle, "rss").toFixed(0)})`,
     limit: "",
     goal: "≤ 400 MB",
     met: sum <= 400,
@@ -52,7 +60,7 @@ export async function benchMemory(servers: Servers): Promise<{ figures: Figure[]
   return {
     figures,
     notes: [
-      "memory: resident set of each Node process ten seconds after it was ready; queued jobs wait without a worker of their framework.",
+      "memory: proportional set size (PSS: a page that processes share, such as Node's own binary, counts once in all) and RSS, ten seconds after the service was ready; queued jobs wait without a worker of their framework.",
     ],
   };
 }

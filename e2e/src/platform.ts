@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { CreateBucketCommand } from "@aws-sdk/client-s3";
+import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { createS3Client } from "@vision-platform/common/s3";
 import pg from "pg";
 
@@ -108,6 +109,8 @@ export class Platform {
       REDIS_URL: this.redis_url,
       INTERNAL_TOKEN,
       PATH: process.env.PATH ?? "",
+      NODE_ENV: "production",
+      NODE_COMPILE_CACHE: join(CHECKOUT, ".vp/compile-cache"),
     };
     const storage = {
       STORAGE_TYPE: "s3",
@@ -209,7 +212,7 @@ export class Platform {
     const env = this.#environments.get(name);
     if (!env) throw new Error(`there is no ${name}`);
     const folder = name.startsWith("worker-") ? "worker" : name;
-    const child = spawn(process.execPath, [join(CHECKOUT, `services/${folder}/src/main.ts`)], {
+    const child = spawn(process.execPath, [...SERVICE_NODE_OPTIONS, join(CHECKOUT, `services/${folder}/src/main.ts`)], {
       env,
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { baseEnvironment, type Settings, WORKER_SETTINGS } from "./config.ts";
 import type { Part } from "./part.ts";
 import { ROOT, type VpPaths } from "./paths.ts";
@@ -53,7 +54,7 @@ function service(context: Context, name: string, workspace: string, env: Record<
   return {
     name,
     command: process.execPath,
-    args: ["--disable-warning=ExperimentalWarning", main],
+    args: [...SERVICE_NODE_OPTIONS, main],
     env: { ...baseEnvironment(), NODE_ENV: "production", HOST: "127.0.0.1", PORT: port, ...env },
     cwd: ROOT,
     stopSignal: "SIGTERM",
