@@ -35,6 +35,8 @@ async function alone(platform: Platform, dataset_id: number): Promise<number[]> 
   const env = {
     PATH: process.env.PATH ?? "",
     HOME: platform.folder,
+    // As the trainer sets it for itself.
+    GOMP_SPINCOUNT: "10000",
     S3_ACCESS_KEY_ID: platform.servers.s3_access_key_id,
     S3_SECRET_ACCESS_KEY: platform.servers.s3_secret_access_key,
   };

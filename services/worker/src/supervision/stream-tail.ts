@@ -9,6 +9,8 @@ import { batches, type EventPush, pushBatch, type SizedEvent } from "./event-pus
 const READ_COUNT = 200;
 /** How long a read waits for the first event. Short, so that the end of an attempt is noticed soon. */
 const BLOCK_MS = 200;
+/** At most so long events gather after a request, so that the next one carries more of them. */
+const MAX_GATHER_MS = 40;
 /** After the trainer's end a Redis that is away is waited for as long as this: what lies in it may come back. */
 const REDIS_AWAY_LIMIT_MS = 60_000;
 
@@ -77,6 +79,7 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
   let terminal: TerminalEvent | null = null;
   let cursor = options.after;
   let endedAt: number | null = null;
+  let gather = 0;
 
   const push: EventPush = {
     source: "trainer",
@@ -92,7 +95,9 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
     for (const { event } of events) {
       if (isTerminal(event)) terminal ??= { type: event.type as TerminalEvent["type"], data: event.data };
     }
+    const began = performance.now();
     for (const batch of batches(events)) await pushBatch(api, batch, push);
+    gather = Math.min(2 * (performance.now() - began), MAX_GATHER_MS);
     counts.forwarded += events.length;
     cursor = Number(entries.at(-1)?.[0].split("-")[0] ?? cursor);
     // Also makes room; a repeat of what was trimmed is still refused, because the stream remembers its last id.
@@ -120,6 +125,8 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
       // Nothing may follow the terminal event.
       if (terminal !== null) return;
       if (endedAt !== null && Date.now() - endedAt > REDIS_AWAY_LIMIT_MS) return;
+      // The slower the gateway answers, the fewer requests it gets: a flood travels in batches, a lone event at once.
+      if (entries !== null && entries.length > 0 && !last) await sleep(gather, undefined, { signal });
     }
   }
 
