@@ -39,8 +39,8 @@ def _load_training_loop(
     allow_network: bool,
 ) -> Callable[[TrainerJob, TimmSettings, DatasetReader, int], TrainerOutcome]:
     """Imports torch and timm: seconds."""
-    # What is decided here has to be decided before torch is loaded. Threads that spin long while they wait make training
-    # ten times slower as soon as anything else on the machine wants a CPU; not spinning at all costs a fifth (measured).
+    # What is decided here has to be decided before torch is loaded. Threads that spin long while they wait make
+    # training ten times slower as soon as anything else wants a CPU; not spinning at all costs a fifth (measured).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if not allow_network:
         os.environ["HF_HUB_OFFLINE"] = "1"
