@@ -1,6 +1,7 @@
 /** Who may import what (ARCHITECTURE.md, "Fences"). Prints each import that crosses a fence and exits 1. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 
 interface Fence {
   library: RegExp;
@@ -52,11 +53,13 @@ export function crossings(path: string, source: string): string[] {
 }
 
 if (import.meta.main) {
+  const cwd = resolve(import.meta.dirname, "..");
   const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.ts"], {
+    cwd,
     encoding: "utf8",
   });
   const files = listed.split("\n").filter((path) => path !== "");
-  const found = files.flatMap((path) => crossings(path, readFileSync(path, "utf8")));
+  const found = files.flatMap((path) => crossings(path, readFileSync(join(cwd, path), "utf8")));
   for (const line of found) process.stderr.write(`${line}\n`);
   if (found.length > 0) process.exit(1);
   process.stdout.write(`fences: ${files.length} files keep them\n`);
