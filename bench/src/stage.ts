@@ -45,8 +45,11 @@ function manifest(framework: string, command: string[]): TrainerManifest {
   };
 }
 
-/** `withWorkers: false` leaves every job QUEUED. */
-export async function setStage(servers: Servers, options: { withWorkers: boolean; slots: number }): Promise<Stage> {
+/** `withWorkers: false` leaves every job QUEUED, but for those of `idleWorkers`' frameworks. */
+export async function setStage(
+  servers: Servers,
+  options: { withWorkers: boolean; slots: number; idleWorkers?: string[] },
+): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), "vp-bench-"));
   const commands = {
     bench_start: ["/bin/sh", join(TRAINER, "start.sh")],
@@ -62,7 +65,7 @@ export async function setStage(servers: Servers, options: { withWorkers: boolean
     servers,
     redis_db: 14,
     slots: options.slots,
-    frameworks: options.withWorkers ? Object.keys(commands) : [],
+    frameworks: options.withWorkers ? Object.keys(commands) : (options.idleWorkers ?? []),
     trainers_dir: join(folder, "trainers"),
     trainer_envs_dir: join(folder, "envs"),
   });
