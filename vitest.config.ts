@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: "unit",
           globalSetup,
-          include: ["{.ci,shared-contracts,services,deploy,bench}/**/*.test.ts"],
+          include: ["{.ci,shared-contracts,services,deploy,bench,conformance}/**/*.test.ts"],
           exclude: never,
           testTimeout: 30_000,
           hookTimeout: 60_000,

@@ -40,7 +40,7 @@ const FENCES: Fence[] = [
 ];
 
 /** Tests set up real parts by hand; benchmarks measure the bare libraries beside the platform. */
-const EXEMPT = /(\.test\.ts|\/testing\.ts|^(bench|e2e)\/.*|^deploy\/laptop\/src\/test-services\.ts)$/;
+const EXEMPT = /(\.test\.ts|\/testing\.ts|^(bench|conformance|e2e)\/.*|^deploy\/laptop\/src\/test-services\.ts)$/;
 const IMPORT = /(?:from|import)\s*\(?\s*["']([^"']+)["']/g;
 
 /** The fences that `source`, the text of the file at `path`, crosses. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createDataset } from "@vision-platform/contracts/api/datasets";
 import { createProject } from "@vision-platform/contracts/api/projects";
-import type { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
+import type { TrainerManifestInput } from "@vision-platform/contracts/trainer-manifest";
 import { newPerson, type Person } from "@vision-platform/e2e/person";
 import { CHECKOUT, Platform, type Servers } from "@vision-platform/e2e/platform";
 import pg from "pg";
@@ -19,7 +19,7 @@ export interface Stage {
 
 const TRAINER = resolve(import.meta.dirname, "../trainer");
 
-function manifest(framework: string, command: string[]): TrainerManifest {
+function manifest(framework: string, command: string[]): TrainerManifestInput {
   return {
     contract_version: 1,
     framework,

@@ -5,7 +5,16 @@ import ajvFormats from "ajv-formats";
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { JobEvent } from "./job-events.ts";
-import { CheckpointManifest, CheckpointPointer, DatasetManifest, TrainerResult } from "./storage-manifests.ts";
+import {
+  CheckpointManifest,
+  CheckpointPointer,
+  DatasetManifest,
+  DatasetSample,
+  EvaluationReport,
+  ExportReport,
+  Prediction,
+  TrainerResult,
+} from "./storage-manifests.ts";
 import { TrainerEvent } from "./trainer-events.ts";
 import { TrainerManifest } from "./trainer-manifest.ts";
 
@@ -13,9 +22,13 @@ const SCHEMAS: Record<string, z.ZodType> = {
   TrainerEvent,
   JobEvent,
   DatasetManifest,
+  DatasetSample,
   CheckpointManifest,
   CheckpointPointer,
   TrainerResult,
+  Prediction,
+  EvaluationReport,
+  ExportReport,
   TrainerManifest,
 };
 

@@ -13,6 +13,8 @@ export const StateEventData = z
     failure: Failure.optional(),
     /** Final metrics, with a terminal state only. */
     metrics: MetricValues.optional(),
+    /** With the job's first event: the name of the metric that says how good the model is. */
+    primary_metric: z.string().optional(),
   })
   .meta({ id: "StateEventData" });
 export type StateEventData = z.infer<typeof StateEventData>;

@@ -56,6 +56,11 @@ export function checkpointsPrefix(jobId: number): string {
   return `${jobPrefix(jobId)}checkpoints/`;
 }
 
+/** The pointer to a checkpoint of a training: what evaluate, predict and export start from (MODEL_URI). */
+export function checkpointPointerKey(jobId: number, which: "best" | "last"): string {
+  return `${checkpointsPrefix(jobId)}${which}.json`;
+}
+
 export function attemptLogKey(jobId: number, attempt: number): string {
   return `${jobPrefix(jobId)}attempts/${attempt}/log.txt`;
 }
@@ -64,9 +69,17 @@ export function resultKey(jobId: number): string {
   return `${jobPrefix(jobId)}RESULT.json`;
 }
 
-/** Where an operator places a model's pretrained weights, for trainings without a network. */
-export function weightsKey(framework: string, modelName: string): string {
-  return `weights/${framework}/${modelName}.safetensors`;
+/** A single image that a predict job of this training shall look at. */
+export function imageKey(jobId: number, imageId: string): string {
+  return `${jobPrefix(jobId)}images/${imageId}`;
+}
+
+/** File formats of pretrained weights, the preferred first. The first needs no unpickling. */
+export const WEIGHTS_SUFFIXES = [".safetensors", ".tar", ".pt", ".pth", ".pdparams"] as const;
+
+/** Where an operator places a model's pretrained weights; what follows is one of WEIGHTS_SUFFIXES. */
+export function weightsPrefix(framework: string, modelName: string): string {
+  return `weights/${framework}/${modelName}`;
 }
 
 export function uploadKey(uploadId: string, filename: string): string {

@@ -72,6 +72,10 @@ export const CheckpointEvent = event("checkpoint", "CheckpointEvent", {
 });
 export const SampleEvent = event("sample", "SampleEvent", {
   epoch: count,
+  step: count.optional(),
+  /** The dataset's sample. */
+  sample_id: z.string().max(300).optional(),
+  /** A small image with the prediction drawn on it. */
   image_uri: S3Uri,
   prediction: z.string().max(2000),
   truth: z.string().max(2000).optional(),

@@ -17,6 +17,19 @@ export const WORKER_SETTINGS = [
   "TRAINER_NICE",
 ] as const;
 
+/** Settings of the gateway that a person may give; the gateway checks them. */
+export const GATEWAY_SETTINGS = [
+  "CORS_ORIGINS",
+  "ENABLED_FRAMEWORKS",
+  "MLFLOW_TRACKING_URI",
+  "MLFLOW_TRACKING_USERNAME",
+  "MLFLOW_TRACKING_PASSWORD",
+  "MLFLOW_TRACKING_TOKEN",
+] as const;
+
+/** Handed on as they are; the service that takes them checks them. */
+const HANDED_ON = [...GATEWAY_SETTINGS, ...WORKER_SETTINGS];
+
 const schema = z.object({
   DATABASE_URL: url(/^postgres(ql)?$/, "postgres://user:password@host:5432/vision"),
   REDIS_URL: url(/^rediss?$/, "redis://:password@host:6379"),
@@ -29,12 +42,10 @@ const schema = z.object({
   STORAGE_TYPE: z.enum(["minio", "r2", "s3"], { error: "expected minio, r2 or s3" }).default("s3"),
   REGISTRATION: z.enum(["open", "closed"], { error: "expected open or closed" }).default("open"),
   LOG_LEVEL: z.string().default("info"),
-  CORS_ORIGINS: z.string().optional(),
   EVENTS_MODE: z.enum(["auto", "redis", "http"], { error: "expected auto, redis or http" }).default("auto"),
   SLOTS: z.coerce.number({ error: "expected a whole number of training slots" }).int().min(1).default(1),
-  // Handed to the workers as they are; they check them.
-  ...(Object.fromEntries(WORKER_SETTINGS.map((name) => [name, z.string().optional()])) as Record<
-    (typeof WORKER_SETTINGS)[number],
+  ...(Object.fromEntries(HANDED_ON.map((name) => [name, z.string().optional()])) as Record<
+    (typeof HANDED_ON)[number],
     z.ZodOptional<z.ZodString>
   >),
 });

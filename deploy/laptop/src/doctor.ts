@@ -9,6 +9,7 @@ import { allEnvs, isInstalled } from "./python-env.ts";
 import { findOnPath, installedValkey, redisOnPath } from "./redis-binary.ts";
 import { asUser, serverUser } from "./server-user.ts";
 import { platformStatus } from "./status.ts";
+import { offTrainers } from "./trainers.ts";
 import { findPython } from "./uv.ts";
 
 /** `later` is brought by `./vp up` itself; only `missing` has to be repaired by a person. */
@@ -50,6 +51,7 @@ export async function examine(): Promise<Finding[]> {
       if (isInstalled(plan)) return { name, state: "ok", found: "installed" };
       return { name, state: "later", found: "not installed as its lock asks", repair: "./vp up installs it" };
     }),
+    ...frameworksFound(settings),
     platformFound(),
   ];
 }
@@ -133,6 +135,19 @@ function s3Found(settings: Settings): string {
   if (settings.S3_ENDPOINT) return "given by S3_ENDPOINT";
   if (findOnPath("versitygw")) return "versitygw on PATH";
   return import.meta.resolve("@20minutes/s3rver") ? "s3rver from npm" : "";
+}
+
+/** A framework that is off is nothing to repair: a person decides on it. */
+function frameworksFound(settings: Settings): Finding[] {
+  try {
+    return offTrainers(settings).map(({ framework, why }) => ({
+      name: `framework ${framework}`,
+      state: "ok" as const,
+      found: why,
+    }));
+  } catch (error) {
+    return [missing("frameworks", error, "set ENABLED_FRAMEWORKS to names of folders in trainers/")];
+  }
 }
 
 function platformFound(): Finding {

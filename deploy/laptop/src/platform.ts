@@ -21,7 +21,7 @@ export type Platform = { backing: Part[]; services: Part[]; gatewayUrl: string; 
 export async function planPlatform(settings: Settings, paths: VpPaths): Promise<Platform> {
   for (const dir of [paths.run, paths.logs, paths.work]) mkdirSync(dir, { recursive: true });
   const secrets = ensureSecrets(paths.secrets);
-  const trainers = enabledTrainers();
+  const trainers = enabledTrainers(settings);
   const ports: Record<string, number> = await choosePorts(
     ["postgres", "redis", "s3", ...servicePortNames(trainers)],
     paths.ports,

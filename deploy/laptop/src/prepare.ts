@@ -8,12 +8,12 @@ import type { Progress } from "./progress.ts";
 import { type EnvPlan, ensureEnv, isInstalled, trainerEnv } from "./python-env.ts";
 import { ensureRedisBinary } from "./redis-binary.ts";
 import { ensureSecrets } from "./secrets.ts";
-import { enabledTrainers } from "./trainers.ts";
+import { enabledTrainers, isPythonProject } from "./trainers.ts";
 import { ensureUv } from "./uv.ts";
 
 /** How many steps `prepare` shows at most, for the bar. */
-export function preparationSteps(): number {
-  return 3 + enabledTrainers().length;
+export function preparationSteps(settings: Settings): number {
+  return 3 + enabledTrainers(settings).length;
 }
 
 /** Installs and makes whatever a start needs. A second time it finds everything there and takes no network. */
@@ -30,7 +30,9 @@ export async function prepare(settings: Settings, paths: VpPaths, progress: Prog
 async function installAll(settings: Settings, progress: Progress): Promise<void> {
   if (!settings.REDIS_URL) await progress.run("Redis server", async (detail) => void (await ensureRedisBinary(detail)));
   await installEnvs(
-    enabledTrainers().map((trainer) => trainerEnv(trainer.dir)),
+    enabledTrainers(settings)
+      .filter((trainer) => isPythonProject(trainer.dir))
+      .map((trainer) => trainerEnv(trainer.dir)),
     progress,
   );
 }

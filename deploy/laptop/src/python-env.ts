@@ -30,9 +30,15 @@ export function contractsEnv(): EnvPlan {
   return { name: "contracts", path: join(vpPaths().envs, "contracts"), lock, editable: [] };
 }
 
+/** The environment of the MLflow server that the gateway's tracking is tested against. */
+export function mlflowEnv(): EnvPlan {
+  const lock = join(ROOT, "deploy/mlflow/requirements.lock");
+  return { name: "mlflow", path: join(vpPaths().envs, "mlflow"), lock, editable: [] };
+}
+
 /** Every Python environment of this checkout: what checks and tests need. */
 export function allEnvs(): EnvPlan[] {
-  return [...pythonProjects().map(trainerEnv), demoEnv(), contractsEnv()];
+  return [...pythonProjects().map(trainerEnv), demoEnv(), contractsEnv(), mlflowEnv()];
 }
 
 /** True when the environment is installed exactly as its lock and project files ask. */

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
-import { baseEnvironment, type Settings, WORKER_SETTINGS } from "./config.ts";
+import { baseEnvironment, GATEWAY_SETTINGS, type Settings, WORKER_SETTINGS } from "./config.ts";
 import type { Part } from "./part.ts";
 import { ROOT, type VpPaths } from "./paths.ts";
 import type { Secrets } from "./secrets.ts";
@@ -91,7 +91,7 @@ function gatewayEnv(context: Context): Record<string, string> {
     REGISTRATION: settings.REGISTRATION,
     TRAINERS_DIR: join(ROOT, "trainers"),
     LOG_LEVEL: settings.LOG_LEVEL,
-    ...given(settings, ["CORS_ORIGINS"]),
+    ...given(settings, GATEWAY_SETTINGS),
   };
 }
 

@@ -2,6 +2,7 @@ import { livingProcesses } from "./end-platform.ts";
 import { type VpPaths, vpPaths } from "./paths.ts";
 import { isAlive } from "./process-identity.ts";
 import { readState } from "./state.ts";
+import { offTrainers } from "./trainers.ts";
 
 /** One line of `./vp status`. */
 export type PartStatus = {
@@ -13,8 +14,17 @@ export type PartStatus = {
   note: string;
 };
 
-/** What runs; `supervised` is false when processes are left whose supervisor is gone. */
-export type PlatformStatus = { running: boolean; supervised: boolean; parts: PartStatus[]; gateway_url: string | null };
+/**
+ * What runs; `supervised` is false when processes are left whose supervisor is gone. `off` names the frameworks that have
+ * no worker here, and why.
+ */
+export type PlatformStatus = {
+  running: boolean;
+  supervised: boolean;
+  parts: PartStatus[];
+  gateway_url: string | null;
+  off: { framework: string; why: string }[];
+};
 
 /** Looks at the recorded state and at which of the recorded processes are really alive. */
 export function platformStatus(paths: VpPaths = vpPaths()): PlatformStatus {
@@ -33,7 +43,19 @@ export function platformStatus(paths: VpPaths = vpPaths()): PlatformStatus {
       note,
     };
   });
-  return { running: living.length > 0, supervised, parts, gateway_url: state?.gateway_url ?? null };
+  return {
+    running: living.length > 0,
+    supervised,
+    parts,
+    gateway_url: state?.gateway_url ?? null,
+    off: offHere(parts),
+  };
+}
+
+/** What a running platform was started with counts, not what this shell has set. */
+function offHere(parts: readonly PartStatus[]): PlatformStatus["off"] {
+  const started = parts.flatMap(({ name }) => (name.startsWith("worker-") ? [name.slice("worker-".length)] : []));
+  return offTrainers({}).filter(({ framework }) => !started.includes(framework));
 }
 
 /** The status as people read it. */
@@ -55,6 +77,7 @@ export function statusTable(status: PlatformStatus): string {
       .join("  ")
       .trimEnd(),
   );
+  for (const { framework, why } of status.off) lines.push(`${framework}: ${why}`);
   if (!status.supervised) lines.push("the supervisor is gone: ./vp up starts again, ./vp down ends what is left");
   return lines.join("\n");
 }

@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { baseEnvironment, loadSettings, settingsEnvironment } from "./config.ts";
+import { baseEnvironment, loadSettings, type Settings, settingsEnvironment } from "./config.ts";
 import { endPlatform, livingProcesses } from "./end-platform.ts";
 import { ensureFirstAccount } from "./first-account.ts";
 import { withLock } from "./lock.ts";
@@ -23,9 +23,10 @@ const START_LIMIT_MS = 90_000;
  */
 export function up(mode: ProgressMode, paths: VpPaths = vpPaths()): Promise<PlatformState> {
   const start = async () => {
-    const progress = createProgress(mode, preparationSteps() + 2);
+    const settings = loadSettings();
+    const progress = createProgress(mode, preparationSteps(settings) + 2);
     try {
-      return await startPlatform(paths, progress);
+      return await startPlatform(settings, paths, progress);
     } finally {
       progress.end();
     }
@@ -35,8 +36,7 @@ export function up(mode: ProgressMode, paths: VpPaths = vpPaths()): Promise<Plat
   });
 }
 
-async function startPlatform(paths: VpPaths, progress: Progress): Promise<PlatformState> {
-  const settings = loadSettings();
+async function startPlatform(settings: Settings, paths: VpPaths, progress: Progress): Promise<PlatformState> {
   if (!runningState(paths)) {
     // A killed supervisor may have left its children: they hold the ports and the data.
     if (livingProcesses(paths).length > 0) {

@@ -21,6 +21,10 @@ const GROUPS: Record<string, Group> = {
     description: "upload images, see what became of them",
     load: async () => (await import("./commands/datasets.ts")).registerDatasets,
   },
+  frameworks: {
+    description: "what the models are trained with",
+    load: async () => (await import("./commands/frameworks.ts")).registerFrameworks,
+  },
   models: {
     description: "the models that can be trained",
     load: async () => (await import("./commands/models.ts")).registerModels,

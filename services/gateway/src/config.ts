@@ -2,6 +2,14 @@
 import { loadConfig, setting, storageSettings } from "@vision-platform/common/config";
 import { z } from "zod";
 
+/** The items of `a, b`. */
+function commaList(text: string): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
 const schema = z.object({
   PORT: setting.port,
   HOST: setting.host,
@@ -18,15 +26,15 @@ const schema = z.object({
     .describe("the gateway's address as people see it, such as https://vision.example.org"),
   REGISTRATION: z.enum(["open", "closed"]).default("open").describe("open or closed"),
   TRAINERS_DIR: z.string().min(1).describe("the folder with <framework>/trainer.json"),
+  ENABLED_FRAMEWORKS: z
+    .string()
+    .default("")
+    .transform(commaList)
+    .describe("frameworks to turn on that are off by themselves, separated by commas, such as ultralytics"),
   CORS_ORIGINS: z
     .string()
     .default("")
-    .transform((list) =>
-      list
-        .split(",")
-        .map((origin) => origin.trim())
-        .filter((origin) => origin !== ""),
-    )
+    .transform(commaList)
     .describe("origins that may call from a browser, separated by commas"),
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0).describe("how many proxies stand in front (0 to 10)"),
   LOGIN_LIMIT: z.coerce
@@ -36,6 +44,10 @@ const schema = z.object({
     .default(10)
     .describe("failed sign-ins per address and e-mail in 15 minutes"),
   REGISTER_LIMIT: z.coerce.number().int().min(1).default(30).describe("new accounts per address in 15 minutes"),
+  MLFLOW_TRACKING_URI: setting.httpUrl.optional().describe("an MLflow server that is told of every training"),
+  MLFLOW_TRACKING_USERNAME: z.string().optional().describe("for MLflow's basic authentication"),
+  MLFLOW_TRACKING_PASSWORD: z.string().optional().describe("for MLflow's basic authentication"),
+  MLFLOW_TRACKING_TOKEN: z.string().optional().describe("sent to MLflow as a bearer token"),
   LOG_LEVEL: setting.logLevel,
 });
 export type GatewayConfig = z.output<typeof schema>;

@@ -41,7 +41,7 @@ export interface Gateway extends JobParts {
 
 /** Connects, migrates and makes the bucket. Rejects when Postgres does not answer for 30 s; Redis and S3 may come later. */
 export async function createGateway(config: GatewayConfig, logger: Logger): Promise<Gateway> {
-  const catalogue = await loadCatalogue(config.TRAINERS_DIR);
+  const catalogue = await loadCatalogue(config.TRAINERS_DIR, config.ENABLED_FRAMEWORKS);
   const db = connectDatabase(config.DATABASE_URL);
   const redis = connectRedis(config.REDIS_URL, "command");
   const s3 = createS3Client(config);

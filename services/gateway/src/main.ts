@@ -5,6 +5,7 @@ import { readConfig } from "./config.ts";
 import { createGateway } from "./gateway.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { startBackground } from "./reconcile/background.ts";
+import { startTracker } from "./tracking/tracker.ts";
 
 await start(async () => {
   const config = readConfig();
@@ -13,11 +14,12 @@ await start(async () => {
   const server = createGatewayServer(gateway);
   const background = startBackground(gateway);
   const housekeeping = startHousekeeping(gateway);
+  const tracker = startTracker(gateway);
   const port = await listen(server, config.PORT, config.HOST);
   drainOnSignal(logger, async () => {
     gateway.startDraining();
     housekeeping.stop();
-    await Promise.all([closeServer(server), background.stop()]);
+    await Promise.all([closeServer(server), background.stop(), tracker.stop()]);
     await gateway.close();
   });
   logger.info({ port, host: config.HOST }, "listening");

@@ -2,6 +2,9 @@ import { z } from "zod";
 import { DatasetSummary, Finding, TaskType } from "../storage-manifests.ts";
 import { Id, IdNumber, operation, PageQuery, pageOf, Timestamp } from "./operation.ts";
 
+/** How an upload may be laid out; `auto` finds out. Which of them fit depends on the dataset's task. */
+export const SOURCE_FORMATS = ["auto", "image_folder", "coco", "yolo", "voc", "masks", "captions"] as const;
+
 export const DATASET_VERSION_STATES = ["INGESTING", "READY", "INVALID"] as const;
 
 export const DatasetVersion = z
@@ -125,6 +128,7 @@ export const completeUpload = operation({
     /** Share of the samples that go to `val` when the zip has no splits. */
     val_fraction: z.number().min(0.01).max(0.9).default(0.2),
     seed: z.int().min(0).max(2_147_483_647).default(0),
+    format: z.enum(SOURCE_FORMATS).default("auto"),
   }),
   status: 202,
   response: z.object({ dataset_id: z.int(), version: z.int(), job_id: z.int() }),

@@ -36,6 +36,10 @@ export const AttemptSpec = z
     resume_uri: z.string().nullable(),
     /** The weights placed in the storage for this model, when `config.pretrained` asks for some; null without. */
     pretrained_uri: z.string().nullable(),
+    /** evaluate, predict, export: the pointer to the checkpoint to load; null for other kinds. */
+    model_uri: z.string().nullable(),
+    /** Processes to start, one for each GPU (NUM_PROCESSES). */
+    gpus: z.int().min(1),
     trace_id: z.string(),
     traceparent: z.string(),
     /** JWT for the HTTP callbacks, bound to this job and attempt. */
@@ -155,6 +159,8 @@ export const JobHead = z.object({
   state: JobState,
   last_seq: z.int(),
   progress: JobProgress,
+  /** Name of the metric shown as `accuracy`; null for a job that has none. */
+  primary_metric: z.string().nullable(),
 });
 export type JobHead = z.infer<typeof JobHead>;
 /** Asked on subscribe, and every 5 s for all live subscriptions of a notifier: membership and heads in one answer. */

@@ -43,6 +43,7 @@ const spec = {
   task_type: TaskType,
   dataset_id: IdNumber,
   epochs: z.int().min(1).max(100_000),
+  /** Images per step over all GPUs of the job. */
   batch_size: z.int().min(1).max(65_536),
   learning_rate: z.number().gt(0).max(1000),
 };
@@ -75,7 +76,15 @@ export const Job = z
     batch_size: z.int(),
     learning_rate: z.number(),
     seed: z.int(),
+    /** GPUs of one host; a host without GPUs trains on its processor when this is 1. */
+    gpus: z.int(),
     config: z.record(z.string(), z.unknown()),
+    /** What says how good the model is, from the framework's manifest, and whether more or less of it is better. */
+    primary_metric: z.object({ name: z.string(), direction: z.enum(["max", "min"]) }).nullable(),
+    /** The training whose model an evaluate, predict or export job uses. */
+    source_job_id: z.int().nullable(),
+    /** Which of its checkpoints. */
+    checkpoint: z.enum(["best", "last"]).nullable(),
     attempt: z.int(),
     attempts: z.array(Attempt),
     /** Number of the newest event. */
@@ -111,6 +120,7 @@ export const createJob = operation({
     /** Default: the newest version that is READY. */
     dataset_version: IdNumber.optional(),
     seed: z.int().min(0).max(2_147_483_647).default(0),
+    gpus: z.int().min(1).max(64).default(1),
     /** Checked by the framework's own JSON Schema (see getModel). */
     config: z.record(z.string(), z.unknown()).default({}),
     start: z.boolean().default(false),
@@ -119,6 +129,70 @@ export const createJob = operation({
   response: Job,
   idempotent: true,
   problems: [400, 403, 404],
+});
+export const createDerivedJob = operation({
+  id: "createDerivedJob",
+  method: "post",
+  path: `${path}/{job_id}/derived`,
+  access: "user",
+  tag,
+  summary: "Evaluate, predict with or export the model of a training",
+  params,
+  body: z.object({
+    kind: z.enum(["evaluate", "predict", "export"]),
+    ...labels,
+    /** Which checkpoint of the training: its best by the primary metric, or its newest. */
+    checkpoint: z.enum(["best", "last"]).default("best"),
+    /** Default: the training's own dataset and version. Another one must be of the same task. */
+    dataset_id: IdNumber.optional(),
+    dataset_version: IdNumber.optional(),
+    /** predict: single images instead of a dataset (createImageUploads). */
+    images: z.array(z.string().max(100)).min(1).max(100).optional(),
+    batch_size: z.int().min(1).max(65_536).default(16),
+    /** Checked by the framework's own JSON Schema for this kind. */
+    config: z.record(z.string(), z.unknown()).default({}),
+    start: z.boolean().default(true),
+  }),
+  status: 201,
+  response: Job,
+  idempotent: true,
+  problems: [403, 404, 409],
+});
+export const createImageUploads = operation({
+  id: "createImageUploads",
+  method: "post",
+  path: `${path}/{job_id}/images`,
+  access: "user",
+  tag,
+  summary: "Presigned URLs for single images that a predict job of this training shall look at",
+  params,
+  body: z.object({
+    files: z
+      .array(
+        z.object({
+          filename: z
+            .string()
+            .max(200)
+            .regex(
+              /^[\w][\w. -]*\.(?:[jJ][pP][eE]?[gG]|[pP][nN][gG]|[wW][eE][bB][pP]|[bB][mM][pP]|[tT][iI][fF]{1,2})$/,
+              "the name of an image file (jpg, png, webp, bmp, tif), without a path",
+            ),
+          bytes: z
+            .int()
+            .min(1)
+            .max(50 * 1024 ** 2),
+        }),
+      )
+      .min(1)
+      .max(100),
+  }),
+  status: 201,
+  response: z.object({
+    /** In the order asked; `image_id` is what createDerivedJob takes in `images`. */
+    items: z.array(z.object({ image_id: z.string(), url: z.string() })),
+    expires_at: Timestamp,
+  }),
+  problems: [403, 404, 409],
 });
 export const startJob = operation({
   id: "startJob",
@@ -171,6 +245,8 @@ export const listJobs = operation({
     framework: FrameworkName.optional(),
     model_name: z.string().max(120).optional(),
     dataset_id: Id.optional(),
+    /** Evaluations, predictions and exports of this training. */
+    source_job_id: Id.optional(),
     tag: z.string().max(60).optional(),
     /** Newest first by default; `-` in front of a name reverses it. */
     sort: z.enum(["-created_at", "created_at", "name", "-name"]).default("-created_at"),

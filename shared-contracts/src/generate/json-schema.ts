@@ -9,7 +9,12 @@ import {
   DatasetSample,
   DatasetShard,
   DatasetSummary,
+  EvaluationReport,
+  ExportReport,
   Finding,
+  Prediction,
+  RunLengthMask,
+  SampleObject,
   TrainerResult,
 } from "../storage-manifests.ts";
 import {
@@ -28,7 +33,7 @@ import {
   TrainerEvent,
   WarningEvent,
 } from "../trainer-events.ts";
-import { CatalogueModel, TrainerManifest } from "../trainer-manifest.ts";
+import { CatalogueModel, KindManifest, TrainerManifest } from "../trainer-manifest.ts";
 
 const PUBLISHED = {
   StartedEvent,
@@ -48,12 +53,18 @@ const PUBLISHED = {
   Failure,
   DatasetShard,
   DatasetManifest,
+  RunLengthMask,
+  SampleObject,
   DatasetSample,
   DatasetSummary,
   Finding,
   CheckpointManifest,
   CheckpointPointer,
   TrainerResult,
+  Prediction,
+  EvaluationReport,
+  ExportReport,
+  KindManifest,
   CatalogueModel,
   TrainerManifest,
   JobEvent,

@@ -42,21 +42,22 @@ function jsonOrText(text: string): unknown {
 
 /**
  * `--config` of a job: `key=value` (JSON where it is, else text; `a.b=1` sets b inside a) or a JSON file. Later ones win.
- * Throws UsageError.
+ * `option` is what the person typed. Throws UsageError.
  */
-export async function parseConfig(given: readonly string[]): Promise<Record<string, unknown>> {
+export async function parseConfig(given: readonly string[], option = "--config"): Promise<Record<string, unknown>> {
   const config: Record<string, unknown> = {};
   for (const entry of given) {
     const equals = entry.indexOf("=");
-    if (equals > 0) setPath(config, entry.slice(0, equals).split("."), jsonOrText(entry.slice(equals + 1)), entry);
-    else Object.assign(config, await readConfigFile(entry.replace(/^@/, "")));
+    if (equals > 0)
+      setPath(config, entry.slice(0, equals).split("."), jsonOrText(entry.slice(equals + 1)), `${option} ${entry}`);
+    else Object.assign(config, await readConfigFile(entry.replace(/^@/, ""), option));
   }
   return config;
 }
 
 function setPath(config: Record<string, unknown>, path: string[], value: unknown, entry: string): void {
   const [first = "", ...rest] = path;
-  if (first === "" || first === "__proto__") throw new UsageError(`--config ${entry}: expected key=value`);
+  if (first === "" || first === "__proto__") throw new UsageError(`${entry}: expected key=value`);
   if (rest.length === 0) {
     config[first] = value;
     return;
@@ -68,16 +69,16 @@ function setPath(config: Record<string, unknown>, path: string[], value: unknown
   setPath(next, rest, value, entry);
 }
 
-async function readConfigFile(path: string): Promise<object> {
+async function readConfigFile(path: string, option: string): Promise<object> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch {
-    throw new UsageError(`--config ${path}: expected key=value, or a JSON file that can be read`);
+    throw new UsageError(`${option} ${path}: expected key=value, or a JSON file that can be read`);
   }
   const parsed = jsonOrText(text);
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    throw new UsageError(`--config ${path}: expected a JSON object`);
+    throw new UsageError(`${option} ${path}: expected a JSON object`);
   }
   return parsed;
 }

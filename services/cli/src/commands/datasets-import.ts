@@ -8,6 +8,7 @@ import {
   type Dataset,
   type DatasetVersion,
   getDataset,
+  type SOURCE_FORMATS,
 } from "@vision-platform/contracts/api/datasets";
 import type { TaskType } from "@vision-platform/contracts/storage-manifests";
 import { EXIT } from "../exit-codes.ts";
@@ -27,6 +28,7 @@ export interface ImportOptions {
   project?: string;
   name?: string;
   task: TaskType;
+  format: (typeof SOURCE_FORMATS)[number];
   skipBadFiles?: boolean;
   valFraction: number;
   seed: number;
@@ -100,13 +102,14 @@ async function send(session: Session, output: Output, dataset: Dataset, archive:
     bar.end();
   }
   output.line(`uploaded ${archive.filename} (${bytes(archive.bytes)})`);
-  const { skipBadFiles = false, valFraction, seed } = options;
+  const { skipBadFiles = false, valFraction, seed, format } = options;
   return session.call(completeUpload, {
     params: { ...params, upload_id: upload.upload_id },
     body: {
       skip_bad_files: skipBadFiles,
       val_fraction: valFraction,
       seed,
+      format,
       ...(upload.method === "multipart" ? { parts: sent } : {}),
     },
     // Joining the parts of a large upload takes the storage a while.

@@ -1,4 +1,5 @@
 /** datasets list | create | import | show */
+import { SOURCE_FORMATS } from "@vision-platform/contracts/api/datasets";
 import { TASK_TYPES, type TaskType } from "@vision-platform/contracts/storage-manifests";
 import { type Command, Option } from "commander";
 import { action, leaf } from "./action.ts";
@@ -28,10 +29,15 @@ export function registerDatasets(datasets: Command): void {
       ),
     );
   leaf(datasets.command("import <source>"))
-    .description("upload a zip or a folder (<split>/<class>/* or <class>/*) as the next version, and check it")
+    .description("upload a zip or a folder as the next version, and check it")
     .option("--project <project>", "name or id (default: the only one you have)")
     .option("--name <name>", "the dataset; made when there is none of that name (default: the name of the source)")
     .addOption(taskOption())
+    .addOption(
+      new Option("--format <format>", "how the source is laid out; auto finds out")
+        .choices(SOURCE_FORMATS)
+        .default("auto"),
+    )
     .option("--skip-bad-files", "leave broken files out instead of refusing the version")
     .option(
       "--val-fraction <share>",

@@ -24,7 +24,7 @@ export function progressOf(job: Job): string {
     return `${job.cancel_requested ? "cancelling" : (job.phase ?? "")}${pct}`;
   }
   if (job.failure !== null) return job.failure.code;
-  return metricTexts(job.metrics)[0] ?? "";
+  return metricTexts(job.metrics, job.primary_metric)[0] ?? "";
 }
 
 export async function listAll({ output, session }: Context, options: ListOptions): Promise<undefined> {
@@ -39,7 +39,7 @@ export async function listAll({ output, session }: Context, options: ListOptions
       { title: "id", of: (job) => job.id, align: "right" },
       { title: "state", of: (job) => job.state },
       { title: "progress", of: progressOf },
-      { title: "kind", of: (job) => job.kind },
+      { title: "kind", of: (job) => (job.source_job_id === null ? job.kind : `${job.kind} of ${job.source_job_id}`) },
       { title: "name", of: (job) => job.name },
       { title: "model", of: (job) => (job.kind === "ingest" ? "" : `${job.framework}/${job.model_name}`) },
       { title: "dataset", of: (job) => `${job.dataset_id} v${job.dataset_version}` },

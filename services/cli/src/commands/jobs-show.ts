@@ -8,7 +8,7 @@ import { parseJobId } from "./arguments.ts";
 
 function fieldsOf(job: Job) {
   const config = Object.entries(job.config).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  const metrics = metricTexts(job.metrics);
+  const metrics = metricTexts(job.metrics, job.primary_metric);
   const { progress } = job;
   const isRunning = job.state === "RUNNING";
   return [
@@ -35,9 +35,10 @@ function fieldsOf(job: Job) {
     [
       "settings",
       job.kind === "train"
-        ? `${job.epochs} epochs, batch ${job.batch_size}, lr ${job.learning_rate}, seed ${job.seed}`
+        ? `${job.epochs} epochs, batch ${job.batch_size}, lr ${job.learning_rate}, seed ${job.seed}, GPUs ${job.gpus}`
         : undefined,
     ],
+    ["source", job.source_job_id === null ? undefined : `the ${job.checkpoint} checkpoint of job ${job.source_job_id}`],
     ["config", config.join(" ")],
     ["tags", job.tags.join(" ")],
     ["notes", job.notes],

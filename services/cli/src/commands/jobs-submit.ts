@@ -16,6 +16,7 @@ export interface SubmitOptions {
   batchSize: number;
   lr: number;
   seed: number;
+  gpus: number;
   config?: string[];
   name?: string;
   tag?: string[];
@@ -46,6 +47,7 @@ async function create(context: Context, options: SubmitOptions): Promise<Job> {
       batch_size: options.batchSize,
       learning_rate: options.lr,
       seed: options.seed,
+      gpus: options.gpus,
       config,
       start: options.start,
       ...(options.datasetVersion === undefined ? {} : { dataset_version: options.datasetVersion }),

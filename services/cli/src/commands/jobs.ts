@@ -1,15 +1,17 @@
-/** jobs submit | start | list | show | watch | logs | cancel | artifacts | download */
+/** jobs submit | evaluate | predict | export | start | list | show | watch | logs | cancel | artifacts | download */
 import { JOB_KINDS, JOB_STATES } from "@vision-platform/contracts/job-state";
 import { TASK_TYPES } from "@vision-platform/contracts/storage-manifests";
 import { type Command, Option } from "commander";
 import { action, leaf } from "./action.ts";
 import { gathered, positiveNumber, wholeNumber } from "./arguments.ts";
+import type { DeriveOptions } from "./jobs-derive.ts";
 import type { ListOptions } from "./jobs-list.ts";
 import type { LogsOptions } from "./jobs-logs.ts";
 import type { SubmitOptions } from "./jobs-submit.ts";
 
 export function registerJobs(jobs: Command): void {
   registerSubmit(jobs);
+  registerDerived(jobs);
   registerReading(jobs);
   registerWatching(jobs);
   registerResults(jobs);
@@ -28,6 +30,7 @@ function registerSubmit(jobs: Command): void {
     .option("--batch-size <n>", "images a step", wholeNumber(1), 32)
     .option("--lr <rate>", "learning rate", positiveNumber, 0.001)
     .option("--seed <n>", "for everything random", wholeNumber(0), 0)
+    .option("--gpus <n>", "GPUs of one machine to train on", wholeNumber(1), 1)
     .option("--config <k=v|file>", "further settings (see models show); may be repeated", gathered)
     .option("--name <name>", "what you call it")
     .option("--tag <tag>", "may be repeated", gathered)
@@ -46,6 +49,32 @@ function registerSubmit(jobs: Command): void {
         (await import("./jobs-submit.ts")).start(context, args, options),
       ),
     );
+}
+
+const DERIVED = {
+  evaluate: "measure the model of a training on a dataset",
+  predict: "let the model of a training look at images, or at a dataset",
+  export: "write the model of a training as ONNX, and check that it says the same",
+} as const;
+
+function registerDerived(jobs: Command): void {
+  for (const [kind, description] of Object.entries(DERIVED) as [DeriveOptions["kind"], string][]) {
+    const command = leaf(jobs.command(`${kind} <job>`))
+      .description(description)
+      .addOption(new Option("--checkpoint <which>", "of the training").choices(["best", "last"]).default("best"))
+      .option("--dataset <dataset>", "name or id (default: the training's own)")
+      .option("--dataset-version <n>", "default: the training's, or the newest that is ready", wholeNumber(1))
+      .option("--set <k=v|file>", "a setting of this kind (see models show); may be repeated", gathered)
+      .option("--batch-size <n>", "images a step", wholeNumber(1), 16)
+      .option("--name <name>", "what you call it")
+      .option("--watch", "show its progress until it is over, and what came out");
+    if (kind === "predict") command.option("--image <file...>", "image files instead of a dataset");
+    command.action(
+      action<Omit<DeriveOptions, "kind">>(async (context, args, options) =>
+        (await import("./jobs-derive.ts")).deriveJob(context, args, { ...options, kind }),
+      ),
+    );
+  }
 }
 
 function registerReading(jobs: Command): void {

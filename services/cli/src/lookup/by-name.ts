@@ -1,6 +1,6 @@
 /** Projects, datasets and models by what people call them: a name or an id. */
 import { type Dataset, getDataset, listDatasets } from "@vision-platform/contracts/api/datasets";
-import { listModels, type Model } from "@vision-platform/contracts/api/models";
+import { listFrameworks, listModels, type Model } from "@vision-platform/contracts/api/models";
 import { createProject, getProject, listProjects, type Project } from "@vision-platform/contracts/api/projects";
 import { UsageError } from "../output/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -67,20 +67,41 @@ export async function findDataset(session: Session, name: string, projectId: num
   );
 }
 
-/** `framework/name`, or a name that only one framework has (or `framework` has). */
+/** `framework/name`, or a name that only one framework has (or `framework` has); also from beyond its catalogue. */
 export async function findModel(session: Session, text: string, framework: string | undefined): Promise<Model> {
-  const slash = text.indexOf("/");
-  const wanted = framework ?? (slash > 0 ? text.slice(0, slash) : undefined);
-  const name = framework === undefined && slash > 0 ? text.slice(slash + 1) : text;
-  const { items } = await session.call(listModels, { query: { framework: wanted } });
-  const found = items.filter((model) => sameName(model.name, name));
+  const { items } = await session.call(listModels, { query: { framework } });
+  const found = items.filter(
+    (model) => sameName(model.name, text) || sameName(`${model.framework}/${model.name}`, text),
+  );
   const [only, other] = found;
   if (only !== undefined && other === undefined) return only;
   if (only !== undefined)
     throw new UsageError(
-      `more than one framework has ${name}: say --framework (${found.map((one) => one.framework).join(", ")})`,
+      `more than one framework has ${text}: say --framework (${found.map((one) => one.framework).join(", ")})`,
     );
-  const near = items.filter((model) => model.name.toLowerCase().includes(name.toLowerCase())).slice(0, 5);
+  return await findFurtherModel(session, text, framework, items);
+}
+
+/** Rejects with UsageError that tells of a framework that is off, or of names that are near. */
+async function findFurtherModel(
+  session: Session,
+  text: string,
+  framework: string | undefined,
+  catalogue: Model[],
+): Promise<Model> {
+  const slash = text.indexOf("/");
+  const wanted = framework ?? (slash > 0 ? text.slice(0, slash) : undefined);
+  const name = framework === undefined && slash > 0 ? text.slice(slash + 1) : text;
+  const { items: frameworks } = await session.call(listFrameworks, {});
+  const known = frameworks.find((one) => one.framework === wanted);
+  if (known?.enabled === false)
+    throw new UsageError(`${known.framework} is off: ${known.notice ?? "an administrator can turn it on"}`);
+  if (known !== undefined) {
+    const query = { framework: known.framework, all: "true", search: name } as const;
+    const further = (await session.call(listModels, { query })).items.find((model) => sameName(model.name, name));
+    if (further !== undefined) return further;
+  }
+  const near = catalogue.filter((model) => model.name.toLowerCase().includes(name.toLowerCase())).slice(0, 5);
   const hint = near.length > 0 ? `; did you mean ${near.map((one) => one.name).join(", ")}?` : "; see ./vp models list";
-  throw new UsageError(`there is no model ${name}${wanted === undefined ? "" : ` in ${wanted}`}${hint}`);
+  throw new UsageError(`there is no model ${name}${known === undefined ? "" : ` in ${known.framework}`}${hint}`);
 }

@@ -13,6 +13,8 @@ export interface Part {
   /** Bytes of the file, first and last included. */
   start: number;
   end: number;
+  /** Signed along with the address: they must be sent. */
+  headers?: Record<string, string>;
 }
 
 const SIDE_BY_SIDE = 4;
@@ -45,7 +47,12 @@ class Refused extends Error {
 async function put(file: string, part: Part, onBytes: (count: number) => void, signal: AbortSignal): Promise<string> {
   const make = part.url.startsWith("https:") ? httpsRequest : httpRequest;
   const length = part.end - part.start + 1;
-  const request = make(part.url, { method: "PUT", headers: { "content-length": length }, signal, timeout: SILENCE_MS });
+  const request = make(part.url, {
+    method: "PUT",
+    headers: { ...part.headers, "content-length": length },
+    signal,
+    timeout: SILENCE_MS,
+  });
   request.on("timeout", () => request.destroy(new Error("the storage takes nothing")));
   const answered = new Promise<string>((resolve, reject) => {
     request.on("error", reject);
@@ -95,6 +102,16 @@ async function putWithRetries(
       await sleep(pause, undefined, { signal });
     }
   }
+}
+
+/** A whole file to one address. Rejects with CommandError. */
+export async function sendFile(
+  file: string,
+  bytes: number,
+  to: { url: string; headers?: Record<string, string> },
+  onBytes: (count: number) => void,
+): Promise<void> {
+  await sendParts(file, [{ ...to, part_number: 1, start: 0, end: bytes - 1 }], onBytes);
 }
 
 /** Sends all parts, at most four at once; resolves with their ETags in order. Rejects with CommandError. */

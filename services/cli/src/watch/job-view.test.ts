@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { isOver, type JobView, withEvent } from "./job-view.ts";
 import { epochLine, newsOf } from "./news.ts";
 
-const start: JobView = { job_id: 6, state: "QUEUED", attempt: 1 };
+const start: JobView = { job_id: 6, state: "QUEUED", attempt: 1, accuracy_name: "val/top1" };
 let seq = 0;
 function event(type: string, data: Record<string, unknown>): JobEvent {
   const trace_id = "1".repeat(32);

@@ -5,7 +5,6 @@ import type { AttemptEventData, JobEvent, StateEventData } from "@vision-platfor
 import { isTerminal, type JobState } from "@vision-platform/contracts/job-state";
 import type { MetricsEvent, MetricValues, PhaseEvent, ProgressEvent } from "@vision-platform/contracts/trainer-events";
 import type { z } from "zod";
-import { PRIMARY_METRICS } from "../output/metrics.ts";
 
 export interface JobView extends Omit<JobProgress, "pct"> {
   job_id: number;
@@ -14,8 +13,8 @@ export interface JobView extends Omit<JobProgress, "pct"> {
   phase?: string | undefined;
   /** Of the phase, 0 to 100. */
   pct?: number | undefined;
-  /** Name of the metric in `accuracy`, such as val/top1. */
-  accuracy_name?: string;
+  /** Name of the metric in `accuracy`, the primary one of the job, such as val/top1. */
+  accuracy_name?: string | undefined;
   /** Newest validation loss. */
   val_loss?: number | null;
   metrics?: z.infer<typeof MetricValues>;
@@ -24,8 +23,16 @@ export interface JobView extends Omit<JobProgress, "pct"> {
 
 /** Where watching begins: what the gateway says now. */
 export function viewOf(job: Job): JobView {
-  const { id, state, attempt, phase, progress, metrics, failure } = job;
-  return { job_id: id, state, attempt, phase: phase ?? undefined, ...progress, metrics, failure: failure ?? undefined };
+  const { state, attempt, phase, progress, metrics, failure } = job;
+  return {
+    ...beginningOf(job),
+    ...{ state, attempt, phase: phase ?? undefined, ...progress, metrics, failure: failure ?? undefined },
+  };
+}
+
+/** Where a replay begins: nothing has happened yet. */
+export function beginningOf({ id, state, primary_metric }: Job): JobView {
+  return { job_id: id, state, attempt: 0, accuracy_name: primary_metric?.name };
 }
 
 /** The view after one more event; event types that are not known change nothing. */
@@ -58,11 +65,8 @@ function withMetrics(view: JobView, values: z.infer<typeof MetricValues>): JobVi
   if (values["train/loss"] !== undefined) next.loss = values["train/loss"];
   if (values["val/loss"] !== undefined) next.val_loss = values["val/loss"];
   if (values["perf/samples_per_s"] !== undefined) next.samples_per_s = values["perf/samples_per_s"];
-  const primary = PRIMARY_METRICS.find((name) => values[name] !== undefined);
-  if (primary !== undefined) {
-    next.accuracy = values[primary] ?? null;
-    next.accuracy_name = primary;
-  }
+  const accuracy = view.accuracy_name === undefined ? undefined : values[view.accuracy_name];
+  if (accuracy !== undefined) next.accuracy = accuracy;
   return next;
 }
 

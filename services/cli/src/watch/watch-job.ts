@@ -6,7 +6,7 @@ import type { Session } from "../session/session.ts";
 import type { EventSource } from "./event-source.ts";
 import { follow } from "./follow.ts";
 import { gatewaySource } from "./gateway-source.ts";
-import { isOver, type JobView, viewOf, withEvent } from "./job-view.ts";
+import { beginningOf, isOver, type JobView, viewOf, withEvent } from "./job-view.ts";
 import { createScreen } from "./screen.ts";
 
 /** The ways to this server's events, best first. */
@@ -47,7 +47,7 @@ export async function watchJob(
   const isReplay = after !== undefined && after < job.last_seq;
   if (isTerminal(job.state) && !isReplay) return job;
   // What is replayed tells the figures from the beginning on.
-  let view: JobView = isReplay ? { job_id: jobId, state: job.state, attempt: 0 } : viewOf(job);
+  let view: JobView = isReplay ? beginningOf(job) : viewOf(job);
   const screen = await createScreen(output, view);
   const { signal, release } = interruptible();
   try {

@@ -13,7 +13,7 @@ export function endLines(job: Job): string[] {
     job.started_at === null || job.finished_at === null
       ? ""
       : ` in ${duration((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)}`;
-  const metrics = metricTexts(job.metrics);
+  const metrics = metricTexts(job.metrics, job.primary_metric);
   const lines = [`job ${job.id} ${job.state}${took}${metrics.length > 0 ? `: ${metrics.join("  ")}` : ""}`];
   if (job.failure !== null) {
     lines.push(`  ${job.failure.code}: ${plain(job.failure.message)}`);
@@ -22,12 +22,16 @@ export function endLines(job: Job): string[] {
   return lines;
 }
 
-/** What to do with the result of a job that is over. */
-async function hintOf(session: Session, job: Job): Promise<string | undefined> {
-  if (job.state === "FAILED") return `./vp jobs logs ${job.id}`;
+/** What came out of a job that is over, and what to do with it. */
+async function printResult(session: Session, output: Output, job: Job): Promise<void> {
+  if (job.state === "FAILED") return output.note(`./vp jobs logs ${job.id}`);
   const { items } = await session.call(listJobArtifacts, { params: { job_id: job.id } }).catch(() => ({ items: [] }));
-  if (items.length === 0) return undefined;
-  return `${items.length} ${items.length === 1 ? "file" : "files"}: ./vp jobs download ${job.id}`;
+  if (items.length === 0) return;
+  if (job.source_job_id !== null) {
+    const { resultLines } = await import("./results.ts");
+    for (const line of await resultLines(job, items)) output.line(line);
+  }
+  output.note(`${items.length} ${items.length === 1 ? "file" : "files"}: ./vp jobs download ${job.id}`);
 }
 
 /** Rejects like watchJob. */
@@ -39,9 +43,6 @@ export async function watchToEnd(session: Session, output: Output, jobId: number
   }
   output.record(job);
   for (const line of endLines(job)) output.line(line);
-  if (!output.json) {
-    const hint = await hintOf(session, job);
-    if (hint !== undefined) output.note(hint);
-  }
+  if (!output.json) await printResult(session, output, job);
   return exitCodeOf(job.state);
 }

@@ -1,11 +1,11 @@
 /** SUCCEEDED means the artifacts are there: reads RESULT.json and checks every object that it names. */
 import { GetObjectCommand, HeadObjectCommand, type S3Client } from "@aws-sdk/client-s3";
-import { unavailable } from "@vision-platform/common/app-error";
 import type { Failure } from "@vision-platform/contracts/failure-codes";
 import { datasetPrefix, jobPrefix, parseS3Uri, resultKey } from "@vision-platform/contracts/names";
 import { TrainerResult } from "@vision-platform/contracts/storage-manifests";
 import type { Artifact } from "@vision-platform/contracts/trainer-events";
 import type { AttemptRow, JobRow } from "../db/schema.ts";
+import { findObject } from "../jobs/stored-objects.ts";
 
 export interface Storage {
   s3: S3Client;
@@ -37,7 +37,7 @@ export async function judgeSuccess(storage: Storage, job: JobRow, attempt: Attem
 
 /** RESULT.json, if it is one of this job's newest attempt. Rejects with 503 while the storage does not answer. */
 export async function readResult({ s3, bucket }: Storage, job: JobRow): Promise<TrainerResult | undefined> {
-  const text = await found(async () => {
+  const text = await findObject(async () => {
     const object = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: resultKey(job.id) }));
     if ((object.ContentLength ?? 0) > MAX_RESULT_BYTES) return undefined;
     return await object.Body?.transformToString();
@@ -66,7 +66,7 @@ async function flaw({ s3, bucket }: Storage, job: JobRow, artifact: Artifact): P
   if (place.bucket !== bucket || !own.some((prefix) => place.key.startsWith(prefix)) || place.key.includes("/../")) {
     return `The artifact ${artifact.name} lies outside the job's folder.`;
   }
-  const head = await found(() => s3.send(new HeadObjectCommand({ Bucket: bucket, Key: place.key })));
+  const head = await findObject(() => s3.send(new HeadObjectCommand({ Bucket: bucket, Key: place.key })));
   if (!head) return `The artifact ${artifact.name} is not in the storage.`;
   if (head.ContentLength !== artifact.bytes) return `The artifact ${artifact.name} has another size than it should.`;
   return head.Metadata?.sha256 === artifact.sha256
@@ -84,16 +84,6 @@ async function firstWrong(
     if (wrong !== undefined) return wrong;
   }
   return undefined;
-}
-
-/** Undefined for an object that is not there; any other trouble is the storage's and passes. */
-async function found<Value>(read: () => Promise<Value>): Promise<Value | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404) return undefined;
-    throw unavailable("the storage does not answer", error);
-  }
 }
 
 function missing(message: string): Verdict {

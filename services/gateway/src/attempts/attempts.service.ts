@@ -4,6 +4,7 @@ import { conflict, notFound } from "@vision-platform/common/app-error";
 import type { AttemptSpec } from "@vision-platform/contracts/api/internal";
 import { type Failure, failureOfExitCode } from "@vision-platform/contracts/failure-codes";
 import { type AttemptOutcome, isTerminal, type JobState } from "@vision-platform/contracts/job-state";
+import { checkpointPointerKey, s3Uri } from "@vision-platform/contracts/names";
 import type { AttemptRow, JobRow } from "../db/schema.ts";
 import { nothingSaid } from "../events/announcements.ts";
 import { appendEvent } from "../events/event-log.repository.ts";
@@ -57,16 +58,23 @@ function whyNotClaimed(found: JobAndAttempt | undefined, attempt: number): Error
 
 function specOf(gateway: JobsGateway, job: JobRow, row: AttemptRow, lease_token: string): AttemptSpec {
   const { id: job_id, project_id, attempt, kind, framework, model_name, task_type, dataset_id, dataset_version } = job;
-  const { epochs, batch_size, learning_rate, seed, config, trace_id, traceparent } = job;
+  const { epochs, batch_size, learning_rate, seed, gpus, config, trace_id, traceparent } = job;
   return {
     ...{ job_id, project_id, attempt, kind, framework, model_name, task_type, dataset_id, dataset_version },
-    ...{ epochs, batch_size, learning_rate, seed, config, trace_id, traceparent, lease_token },
+    ...{ epochs, batch_size, learning_rate, seed, gpus, config, trace_id, traceparent, lease_token },
     resume_uri: row.resume_uri,
     pretrained_uri: null,
+    model_uri: modelUri(gateway, job),
     callback_token: gateway.tokens.mintCallbackToken({ job_id, attempt, ttl_s: CALLBACK_TTL_S }),
     last_src_seq: row.last_src_seq,
     last_worker_seq: row.last_worker_seq,
   };
+}
+
+/** Where a derived job finds its model: the pointer, so that it gets the newest checkpoint of that kind. */
+function modelUri(gateway: JobsGateway, { source_job_id, checkpoint }: JobRow): string | null {
+  if (source_job_id === null || checkpoint === null) return null;
+  return s3Uri(gateway.config.STORAGE_BUCKET, checkpointPointerKey(source_job_id, checkpoint));
 }
 
 /** Throws 404, or 409 `lease_lost` when the attempt is over, was swept, or is somebody else's. */

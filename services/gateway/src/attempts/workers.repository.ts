@@ -24,6 +24,18 @@ export async function recordWorker(db: Db, sign: WorkerSign): Promise<void> {
     .execute();
 }
 
+/** How many workers of each framework are there and take jobs. */
+export async function liveWorkers(db: Db): Promise<Map<string, number>> {
+  const rows = await db
+    .selectFrom("workers")
+    .select(["framework", sql<number>`count(*)::int`.as("workers")])
+    .where("stopping", "=", false)
+    .where("last_seen", ">", sql<Date>`now() - make_interval(secs => ${WORKER_LIVE_S})`)
+    .groupBy("framework")
+    .execute();
+  return new Map(rows.map(({ framework, workers }) => [framework, workers]));
+}
+
 /** Rows of workers that are gone for a day tell nobody anything. */
 export async function forgetOldWorkers(db: Db): Promise<void> {
   await db.deleteFrom("workers").where("last_seen", "<", sql<Date>`now() - interval '1 day'`).execute();

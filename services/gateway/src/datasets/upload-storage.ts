@@ -11,6 +11,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { conflict } from "@vision-platform/common/app-error";
+import { storageStatus } from "../jobs/stored-objects.ts";
 
 export interface StoredFile {
   Bucket: string;
@@ -19,10 +20,6 @@ export interface StoredFile {
 export interface UploadPart {
   part_number: number;
   etag: string;
-}
-
-function statusOf(error: unknown): number | undefined {
-  return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
 }
 
 /** `client` signs with the address that the uploader sees. `seconds` is how long the URL is good. */
@@ -69,8 +66,8 @@ export async function finishMultipart(
     await s3.send(new CompleteMultipartUploadCommand({ ...file, UploadId: multipartId, MultipartUpload: { Parts } }));
   } catch (error) {
     const { name, message } = error as Error;
-    if (name === "NoSuchUpload" || statusOf(error) === 404) return;
-    if ((statusOf(error) ?? 500) < 500)
+    if (name === "NoSuchUpload" || storageStatus(error) === 404) return;
+    if ((storageStatus(error) ?? 500) < 500)
       throw conflict(`The storage refuses these parts: ${message || name}`, "parts_refused");
     throw error;
   }
@@ -81,7 +78,7 @@ export async function storedSize(s3: S3Client, file: StoredFile): Promise<number
   try {
     return (await s3.send(new HeadObjectCommand(file))).ContentLength;
   } catch (error) {
-    if (statusOf(error) === 404) return undefined;
+    if (storageStatus(error) === 404) return undefined;
     throw error;
   }
 }
@@ -89,7 +86,7 @@ export async function storedSize(s3: S3Client, file: StoredFile): Promise<number
 /** Removes whatever an upload left behind; what is not there is fine. */
 export async function removeUploaded(s3: S3Client, file: StoredFile, multipartId: string | null): Promise<void> {
   const ignoreMissing = (error: unknown) => {
-    if (statusOf(error) !== 404) throw error;
+    if (storageStatus(error) !== 404) throw error;
   };
   if (multipartId !== null)
     await s3.send(new AbortMultipartUploadCommand({ ...file, UploadId: multipartId })).catch(ignoreMissing);

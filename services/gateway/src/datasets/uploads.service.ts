@@ -89,7 +89,8 @@ async function completedBefore(db: Db, upload: UploadRow, version: number, body:
   const same =
     job.seed === body.seed &&
     job.config.skip_bad_files === body.skip_bad_files &&
-    job.config.val_fraction === body.val_fraction;
+    job.config.val_fraction === body.val_fraction &&
+    (job.config.format ?? "auto") === body.format;
   if (!same) throw conflict(`The upload was completed with other settings, as version ${version}`, "upload_completed");
   return { dataset_id: upload.dataset_id, version, job_id: job.job_id };
 }
@@ -116,6 +117,7 @@ async function startIngest(trx: Db, completion: Completion): Promise<{ answer: C
     source_uri: s3Uri(file.Bucket, file.Key),
     skip_bad_files: body.skip_bad_files,
     val_fraction: body.val_fraction,
+    format: body.format,
     seed: body.seed,
     trace,
   });

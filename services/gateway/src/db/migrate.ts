@@ -2,10 +2,16 @@
 import { type Kysely, sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import * as initial from "./migrations/0001-initial.ts";
+import * as derivedJobs from "./migrations/0002-derived-jobs.ts";
+import * as mlflowRuns from "./migrations/0003-mlflow-runs.ts";
 import type { Database } from "./schema.ts";
 
 /** In order; a migration that was released is never changed. */
-const MIGRATIONS: Record<string, Migration> = { "0001-initial": initial };
+const MIGRATIONS: Record<string, Migration> = {
+  "0001-initial": initial,
+  "0002-derived-jobs": derivedJobs,
+  "0003-mlflow-runs": mlflowRuns,
+};
 
 /** Any number would do, as long as every gateway uses the same. */
 const ADVISORY_LOCK = 7_305_116;

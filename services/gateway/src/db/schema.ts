@@ -96,6 +96,11 @@ export interface JobsTable {
   batch_size: number;
   learning_rate: number;
   seed: number;
+  gpus: Generated<number>;
+  source_job_id: number | null;
+  checkpoint: "best" | "last" | null;
+  primary_metric: string | null;
+  metric_direction: "max" | "min" | null;
   config: Json<Record<string, unknown>>;
   state: Generated<JobState>;
   phase: string | null;
@@ -174,6 +179,18 @@ export interface WorkersTable {
   last_seen: Time;
 }
 
+export interface MlflowRunsTable {
+  job_id: number;
+  run_id: string | null;
+  seq: Generated<number>;
+  ended: Generated<boolean>;
+  leased_until: NullableTime;
+  not_before: NullableTime;
+  refusals: Generated<number>;
+  error: string | null;
+  told_at: NullableTime;
+}
+
 export interface Database {
   users: UsersTable;
   refresh_tokens: RefreshTokensTable;
@@ -189,6 +206,7 @@ export interface Database {
   artifacts: ArtifactsTable;
   idempotency_keys: IdempotencyKeysTable;
   workers: WorkersTable;
+  mlflow_runs: MlflowRunsTable;
 }
 export type JobRow = Selectable<JobsTable>;
 export type AttemptRow = Selectable<AttemptsTable>;

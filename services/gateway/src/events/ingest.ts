@@ -42,7 +42,7 @@ export async function ingest(gateway: JobsGateway, input: IngestInput): Promise<
       last,
       allow_gap: input.allow_gap,
       ended: attempt.terminal_event !== null,
-      primary_metric: primaryMetric(gateway, job),
+      primary_metric: job.primary_metric ?? undefined,
     });
     const cancel = job.cancel_requested_at !== null;
     if (batch.last === last) return { acked: last, cancel };
@@ -68,10 +68,6 @@ export async function heartbeat(gateway: JobsGateway, job_id: number, attempt: n
     await touchAttempt(tx, job_id, attempt);
     return { acked: row.last_src_seq, cancel: found?.job.cancel_requested_at !== null };
   });
-}
-
-function primaryMetric(gateway: JobsGateway, job: JobRow): string | undefined {
-  return gateway.catalogue.manifest(job.framework)?.tasks[job.task_type]?.primary_metric;
 }
 
 function envelopes(job: JobRow, attempt: number, first: number, batch: Batch) {

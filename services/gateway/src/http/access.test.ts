@@ -76,6 +76,8 @@ function inputOf(
     createUpload: { body: { filename: "a.zip", bytes: ZIP_BYTES } },
     completeUpload: { body: {} },
     createJob: { body: { project_id, dataset_id, ...spec } },
+    createDerivedJob: { body: { kind: "evaluate" } },
+    createImageUploads: { body: { files: [{ filename: "a.jpg", bytes: 1 }] } },
     listJobs: { query: { project_id } },
     updateJob: { body: { name: "renamed" } },
   };

@@ -1,5 +1,6 @@
 /** The job that turns an upload into a dataset version. */
 import type { Trace } from "@vision-platform/common/trace";
+import type { SOURCE_FORMATS } from "@vision-platform/contracts/api/datasets";
 import type { TaskType } from "@vision-platform/contracts/storage-manifests";
 import type { Db } from "../db/db.ts";
 import { type Announcements, nothingSaid } from "../events/announcements.ts";
@@ -18,6 +19,8 @@ export interface IngestJobInput {
   source_uri: string;
   skip_bad_files: boolean;
   val_fraction: number;
+  /** How the upload is laid out; `auto` finds out. */
+  format: (typeof SOURCE_FORMATS)[number];
   /** Of the split, where the upload has none. */
   seed: number;
   trace: Trace;
@@ -29,7 +32,7 @@ const INGEST_FRAMEWORK = "dataset";
 /** Inserts the job, QUEUED with attempt 1, in the caller's transaction; the caller announces `said` after its commit. */
 export async function createIngestJob(db: Db, input: IngestJobInput): Promise<{ job_id: number; said: Announcements }> {
   const { project_id, created_by, dataset_id, dataset_version, task_type, filename, seed, trace } = input;
-  const { source_uri, skip_bad_files, val_fraction } = input;
+  const { source_uri, skip_bad_files, val_fraction, format } = input;
   const spec = {
     ...{ project_id, created_by, dataset_id, dataset_version, task_type, seed },
     ...trace,
@@ -39,7 +42,7 @@ export async function createIngestJob(db: Db, input: IngestJobInput): Promise<{ 
     model_name: "image_folder",
     // Columns of every job that mean nothing for this kind.
     ...{ epochs: 1, batch_size: 1, learning_rate: 1 },
-    config: { source_uri, filename, skip_bad_files, val_fraction },
+    config: { source_uri, filename, skip_bad_files, val_fraction, format },
   };
   const { job, events } = await insertJob(db, spec, true);
   return { job_id: job.id, said: { ...nothingSaid(), events, dispatch: [dispatchOf(job)] } };

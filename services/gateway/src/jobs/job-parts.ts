@@ -3,7 +3,6 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { Health } from "@vision-platform/common/health";
 import type { Logger } from "@vision-platform/common/logger";
-import type { CatalogueModel, TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
 import type { Redis } from "ioredis";
 import type { Db } from "../db/db.ts";
 import { createDispatcher, type Dispatcher } from "../dispatch/dispatcher.ts";
@@ -11,17 +10,10 @@ import { type Announcer, createAnnouncer } from "../events/announcements.ts";
 import { createEventMeters, type EventMeters } from "../events/event-meters.ts";
 import { createLiveEvents, type LiveEvents } from "../events/live-events.ts";
 import { createEventPublisher } from "../events/publisher.ts";
+import type { Catalogue } from "../models/catalogue.ts";
 
 /** Which frameworks and models there are, and what their settings may be. */
-export interface JobsCatalogue {
-  manifest(framework: string): TrainerManifest | undefined;
-  model(framework: string, name: string): CatalogueModel | undefined;
-  /** `config` with defaults applied, and the wrong settings by JSON pointer inside it. */
-  validateConfig(
-    framework: string,
-    config: Record<string, unknown>,
-  ): { config: Record<string, unknown>; errors: { pointer: string; detail: string }[] };
-}
+export type JobsCatalogue = Pick<Catalogue, "manifest" | "model" | "validateConfig">;
 
 export interface JobsBase {
   db: Db;

@@ -20,7 +20,18 @@ const MANIFEST = {
   license: "Apache-2.0",
   image: "timm",
   enabled: true,
-  kinds: { train: { command: ["python", "-m", "timm_trainer"] } },
+  kinds: {
+    train: { command: ["python", "-m", "timm_trainer"] },
+    evaluate: {
+      command: ["python", "-m", "timm_trainer"],
+      options: {
+        type: "object",
+        additionalProperties: false,
+        properties: { split: { enum: ["train", "val", "test"], default: "val" } },
+      },
+    },
+    predict: { command: ["python", "-m", "timm_trainer"] },
+  },
   tasks: { image_classification: { primary_metric: "val/top1", direction: "max" } },
   hyperparameters: {
     type: "object",
@@ -70,6 +81,8 @@ export interface Claimed {
   lease_token: string;
   callback_token: string;
   resume_uri: string | null;
+  model_uri: string | null;
+  config: Record<string, unknown>;
   push(
     events: TrainerEventHead[],
     options?: { source?: "trainer" | "worker"; allow_gap?: boolean },
@@ -193,6 +206,7 @@ export async function readyDataset(
       source_uri: "s3://bucket/uploads/1/digits.zip",
       skip_bad_files: false,
       val_fraction: 0.2,
+      format: "auto",
       seed: 0,
     },
     trace: { trace_id: "1".repeat(32), traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01` },

@@ -124,7 +124,12 @@ function jobView(row: JobRow, attempts: AttemptView[], waiting: Waiting | undefi
     batch_size: row.batch_size,
     learning_rate: row.learning_rate,
     seed: row.seed,
+    gpus: row.gpus,
     config: row.config,
+    source_job_id: row.source_job_id,
+    checkpoint: row.checkpoint,
+    primary_metric:
+      row.primary_metric === null ? null : { name: row.primary_metric, direction: row.metric_direction ?? "max" },
     attempt: row.attempt,
     attempts,
     last_seq: row.last_seq,

@@ -120,6 +120,7 @@ export interface JobFilter {
   framework?: string | undefined;
   model_name?: string | undefined;
   dataset_id?: number | undefined;
+  source_job_id?: number | undefined;
   tag?: string | undefined;
   sort: "-created_at" | "created_at" | "name" | "-name";
   /** Rows after this one: its name (for the sorts by name) and id. */
@@ -134,7 +135,15 @@ export async function listJobs(db: Db, filter: JobFilter): Promise<JobRow[]> {
     const projects = db.selectFrom("project_members").select("project_id").where("user_id", "=", filter.member);
     query = query.where("project_id", "in", projects);
   }
-  for (const column of ["project_id", "kind", "state", "framework", "model_name", "dataset_id"] as const) {
+  for (const column of [
+    "project_id",
+    "kind",
+    "state",
+    "framework",
+    "model_name",
+    "dataset_id",
+    "source_job_id",
+  ] as const) {
     const value = filter[column];
     if (value !== undefined) query = query.where(column, "=", value);
   }

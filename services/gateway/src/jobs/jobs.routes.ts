@@ -2,6 +2,8 @@
 import * as operations from "@vision-platform/contracts/api/jobs";
 import type { Request } from "express";
 import type { Routes } from "../http/router.ts";
+import { createDerivedJob } from "./derived-jobs.service.ts";
+import { createImageUploads } from "./image-uploads.ts";
 import type { JobsGateway } from "./job-parts.ts";
 import { jobArtifacts, jobEvents, jobLogs, jobMetrics } from "./job-records.service.ts";
 import { streamJob } from "./job-stream.ts";
@@ -10,6 +12,14 @@ import { cancelJob, createJob, findJobs, getJob, patchJob, requireJob, startJob 
 /** Binds the operations of people on jobs. */
 export function jobsRoutes(routes: Routes, gateway: JobsGateway): void {
   routes.add(operations.createJob, async (context) => await createJob(gateway, context, context.body));
+  routes.add(
+    operations.createDerivedJob,
+    async (context) => await createDerivedJob(gateway, context, context.params.job_id, context.body),
+  );
+  routes.add(
+    operations.createImageUploads,
+    async (context) => await createImageUploads(gateway, context, context.params.job_id, context.body.files),
+  );
   routes.add(operations.startJob, async (context) => await startJob(gateway, context, context.params.job_id));
   routes.add(operations.cancelJob, async (context) => await cancelJob(gateway, context, context.params.job_id));
   routes.add(operations.getJob, async (context) => await getJob(context, context.params.job_id));

@@ -4,6 +4,7 @@ import type { Trace } from "@vision-platform/common/trace";
 import type { Job, listJobs as listJobsOperation } from "@vision-platform/contracts/api/jobs";
 import type { QueryOf } from "@vision-platform/contracts/api/operation";
 import type { Role } from "@vision-platform/contracts/api/projects";
+import type { JobEvent } from "@vision-platform/contracts/job-events";
 import { z } from "zod";
 import { recordEnd } from "../attempts/attempts.repository.ts";
 import type { Db } from "../db/db.ts";
@@ -63,9 +64,14 @@ export async function createJob(
     { ...spec, ...checked, ...trace, name, kind: "train", created_by: user.user_id },
     start,
   );
-  const said: Announcements = { ...nothingSaid(), events, dispatch: start ? [dispatchOf(job)] : [] };
-  caller.afterCommit(() => gateway.announcer.announce(said));
+  announceNewJob(gateway, caller, job, events);
   return presentNewJob(job, waiting);
+}
+
+/** After the commit: the new job's events, and its first attempt if it has one. */
+export function announceNewJob(gateway: JobsGateway, caller: Caller, job: JobRow, events: JobEvent[]): void {
+  const said = { ...nothingSaid(), events, dispatch: job.state === "QUEUED" ? [dispatchOf(job)] : [] };
+  caller.afterCommit(() => gateway.announcer.announce(said));
 }
 
 /** Queues a PENDING job. Throws 404, 403, and 400 naming the status that a job cannot be started from. */

@@ -89,7 +89,13 @@ function columnsOf({ to, failure, delay_s, reason, result }: Transition) {
   return sql`phase = null, finished_at = now(), not_before = null, waiting_reason = null,
     failure = ${failure === undefined ? null : JSON.stringify(failure)}::jsonb,
     metrics = ${done ? sql`${JSON.stringify(result.metrics)}::jsonb` : sql`jobs.metrics`},
-    progress = ${done ? sql`jobs.progress || '{"pct":100,"eta_s":0}'::jsonb` : sql`jobs.progress`}`;
+    progress = ${done ? doneProgress(result) : sql`jobs.progress`}`;
+}
+
+/** What a job shows for good: done, with the primary metric of the model it leaves rather than that of its last epoch. */
+function doneProgress({ metrics }: TrainerResult) {
+  return sql`jobs.progress || '{"pct":100,"eta_s":0}'::jsonb || jsonb_strip_nulls(
+    jsonb_build_object('accuracy', ${JSON.stringify(metrics)}::jsonb -> jobs.primary_metric))`;
 }
 
 export type NewJob = Omit<Insertable<JobsTable>, "state" | "attempt" | "last_seq" | "queued_at" | "config"> & {
@@ -98,20 +104,23 @@ export type NewJob = Omit<Insertable<JobsTable>, "state" | "attempt" | "last_seq
 
 /** A new job, PENDING, or at once QUEUED with attempt 1; one statement, the same events as the two steps would leave. */
 export async function insertJob(db: Db, spec: NewJob, start: boolean): Promise<{ job: JobRow; events: JobEvent[] }> {
+  const birth = { ...BIRTH, ...(spec.primary_metric ? { primary_metric: spec.primary_metric } : {}) };
   const result = await sql<JobRow>`
     with created as (
       insert into jobs (project_id, created_by, kind, name, notes, tags, framework, model_name, task_type, dataset_id,
-        dataset_version, epochs, batch_size, learning_rate, seed, config, trace_id, traceparent,
-        state, attempt, last_seq, queued_at)
+        dataset_version, epochs, batch_size, learning_rate, seed, gpus, source_job_id, checkpoint, primary_metric, metric_direction,
+        config, trace_id, traceparent, state, attempt, last_seq, queued_at)
       values (${spec.project_id}, ${spec.created_by}, ${spec.kind}, ${spec.name}, ${spec.notes ?? ""},
         ${spec.tags ?? []}::text[], ${spec.framework}, ${spec.model_name}, ${spec.task_type}, ${spec.dataset_id},
         ${spec.dataset_version}, ${spec.epochs}, ${spec.batch_size}, ${spec.learning_rate}, ${spec.seed},
+        ${spec.gpus ?? 1}, ${spec.source_job_id ?? null}::integer, ${spec.checkpoint ?? null},
+        ${spec.primary_metric ?? null}, ${spec.metric_direction ?? null},
         ${JSON.stringify(spec.config)}::jsonb, ${spec.trace_id}, ${spec.traceparent},
         ${start ? "QUEUED" : "PENDING"}, ${start ? 1 : 0}, ${start ? 2 : 1}, ${start ? sql`now()` : null})
       returning *
     ), logged as (
       insert into job_events (job_id, seq, attempt, src, type, ts, data)
-      select id, 1, 0, 'gateway', 'state', now(), ${JSON.stringify(BIRTH)}::jsonb from created
+      select id, 1, 0, 'gateway', 'state', now(), ${JSON.stringify(birth)}::jsonb from created
       union all
       select id, 2, 1, 'gateway', 'state', now(), ${JSON.stringify(START)}::jsonb from created where state = 'QUEUED'
     ), begun as (
@@ -120,7 +129,7 @@ export async function insertJob(db: Db, spec: NewJob, start: boolean): Promise<{
     select * from created`.execute(db);
   const job = result.rows[0];
   if (!job) throw new Error("the new job's row did not come back");
-  const events = [stateEvent({ ...job, attempt: 0 }, 1, job.created_at, BIRTH)];
+  const events = [stateEvent({ ...job, attempt: 0 }, 1, job.created_at, birth)];
   if (start) events.push(stateEvent(job, 2, job.created_at, START));
   return { job, events };
 }

@@ -1,5 +1,4 @@
 /** A trainer's own JSON Schema (2020-12) as a function: compiled once, run for each job. */
-import type { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import { pointerTo } from "../http/validation.ts";
 
@@ -27,19 +26,23 @@ function fieldError(error: ErrorObject): { pointer: string; detail: string } {
   }
 }
 
-/** Throws when the schema itself is wrong, naming the framework. */
-export function compileConfigCheck(manifest: TrainerManifest): (config: Record<string, unknown>) => ConfigCheck {
+/** Throws when the schema itself is wrong, naming the framework and the kind or model that it belongs to. */
+export function compileConfigCheck(
+  framework: string,
+  owner: string,
+  schema: Record<string, unknown>,
+): (config: Record<string, unknown>) => ConfigCheck {
   // A compiler for each framework, so that equal $ids in two trainers do not collide.
   const ajv = new Ajv2020({ allErrors: true, useDefaults: true, strict: false, logger: false });
   try {
-    const validate = ajv.compile(manifest.hyperparameters);
+    const validate = ajv.compile(schema);
     return (given) => {
       const config = structuredClone(given);
       return { errors: validate(config) ? [] : (validate.errors ?? []).map(fieldError), config };
     };
   } catch (cause) {
     throw new Error(
-      `the hyperparameters of trainer ${manifest.framework} are not a valid JSON Schema: ${(cause as Error).message}`,
+      `the settings of trainer ${framework} (${owner}) are not a valid JSON Schema: ${(cause as Error).message}`,
       { cause },
     );
   }

@@ -35,7 +35,7 @@ export async function membershipsOf(db: Db, asked: readonly Asked[]): Promise<Me
 export async function headsOf(db: Db, job_ids: number[], project_ids: number[]): Promise<JobHead[]> {
   return await db
     .selectFrom("jobs")
-    .select(["id as job_id", "project_id", "state", "last_seq", "progress"])
+    .select(["id as job_id", "project_id", "state", "last_seq", "progress", "primary_metric"])
     .where((where) =>
       where.or([
         where("id", "=", sql<number>`any(${job_ids}::int[])`),

@@ -73,7 +73,14 @@ class World {
   }
 
   head(job_id: number): JobHead {
-    return { job_id, project_id: PROJECT, state: "RUNNING", last_seq: this.committed.get(job_id) ?? 0, progress: {} };
+    return {
+      job_id,
+      project_id: PROJECT,
+      state: "RUNNING",
+      last_seq: this.committed.get(job_id) ?? 0,
+      progress: {},
+      primary_metric: null,
+    };
   }
 
   heads(): JobHead[] {

@@ -1,31 +1,32 @@
 /** The plain figures a page needs, gathered from a job's events: `training_progress`, a few times a second at most. */
 import type { JobProgress } from "@vision-platform/contracts/api/jobs";
-import type { JobEvent } from "@vision-platform/contracts/job-events";
+import type { JobEvent, StateEventData } from "@vision-platform/contracts/job-events";
 import type { TrainingProgress } from "@vision-platform/contracts/live";
 import type { MetricsEvent, ProgressEvent } from "@vision-platform/contracts/trainer-events";
 import type { z } from "zod";
 
 const INTERVAL_MS = 250;
-/** One name for each task's primary metric; a job reports only that of its own task. */
-const PRIMARY_METRICS = ["val/top1", "val/mAP50_95", "val/mIoU", "val/bleu4"];
 
 type Figures = Omit<TrainingProgress, "job_id">;
 
-/** The figures after one more event; the same object when the event has none. Losses prefer the training's own. */
-export function withEvent(figures: Figures, event: JobEvent): Figures {
+/**
+ * The figures after one more event; the same object when the event has none. Losses prefer the training's own.
+ * `primaryMetric` is the name of what is shown as accuracy.
+ */
+export function withEvent(figures: Figures, event: JobEvent, primaryMetric: string | undefined): Figures {
   if (event.type === "progress") {
     const { epoch, epochs, pct, eta_s } = event.data as z.infer<typeof ProgressEvent>["data"];
     return { ...figures, epoch, epochs, pct, eta_s };
   }
   if (event.type !== "metrics") return figures;
   const { values } = event.data as z.infer<typeof MetricsEvent>["data"];
-  const primary = PRIMARY_METRICS.find((name) => values[name] !== undefined);
+  const accuracy = primaryMetric === undefined ? undefined : values[primaryMetric];
   const loss = values["train/loss"];
-  if (primary === undefined && loss === undefined) return figures;
+  if (accuracy === undefined && loss === undefined) return figures;
   return {
     ...figures,
     ...(loss === undefined ? {} : { loss }),
-    ...(primary === undefined ? {} : { accuracy: values[primary] ?? null }),
+    ...(accuracy === undefined ? {} : { accuracy }),
   };
 }
 
@@ -34,6 +35,7 @@ export class ProgressGatherer {
   #figures: Figures = {};
   #timer: NodeJS.Timeout | undefined;
   #isDirty = false;
+  #primaryMetric: string | undefined;
   readonly #jobId: number;
   readonly #emit: (progress: TrainingProgress) => void;
 
@@ -42,8 +44,9 @@ export class ProgressGatherer {
     this.#emit = emit;
   }
 
-  /** Figures the gateway knew when the job was first watched; what events said since wins. */
-  seed({ epoch, epochs, loss, accuracy, pct, eta_s }: JobProgress): void {
+  /** What the gateway knew when the job was first watched; what events said since wins. */
+  seed({ epoch, epochs, loss, accuracy, pct, eta_s }: JobProgress, primaryMetric: string | null): void {
+    this.#primaryMetric ??= primaryMetric ?? undefined;
     const known = Object.entries({ epoch, epochs, loss, accuracy, pct, eta_s }).filter(
       ([, value]) => value !== undefined,
     );
@@ -51,7 +54,8 @@ export class ProgressGatherer {
   }
 
   apply(event: JobEvent): void {
-    const next = withEvent(this.#figures, event);
+    if (event.type === "state") this.#primaryMetric ??= (event.data as StateEventData).primary_metric;
+    const next = withEvent(this.#figures, event, this.#primaryMetric);
     if (next === this.#figures) return;
     this.#figures = next;
     this.#isDirty = true;

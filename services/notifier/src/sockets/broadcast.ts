@@ -30,7 +30,7 @@ export class Broadcast implements Derived {
     return {
       seed: (head) => {
         this.#projects.set(jobId, head.project_id);
-        progress.seed(head.progress);
+        progress.seed(head.progress, head.primary_metric);
       },
       publish: (event) => {
         this.#projects.set(jobId, event.project_id);

@@ -14,7 +14,7 @@ type Optional = Record<string, string | undefined>;
 
 /** Who the attempt is and what it must do. */
 function task(spec: AttemptSpec, bucket: string): Optional {
-  // An ingest has no epochs: a value that the contract forbids is not sent at all.
+  // Only a training has epochs and a learning rate: a value that the contract forbids is not sent at all.
   const positive = (value: number) => (value > 0 ? String(value) : undefined);
   return {
     CONTRACT_VERSION: "1",
@@ -32,11 +32,13 @@ function task(spec: AttemptSpec, bucket: string): Optional {
     OUTPUT_URI: s3Uri(bucket, jobPrefix(spec.job_id)),
     RESUME_URI: spec.resume_uri ?? undefined,
     PRETRAINED_URI: spec.pretrained_uri ?? undefined,
+    MODEL_URI: spec.model_uri ?? undefined,
     CONFIG_JSON: JSON.stringify(spec.config),
     EPOCHS: positive(spec.epochs),
     BATCH_SIZE: positive(spec.batch_size),
     LEARNING_RATE: positive(spec.learning_rate),
     SEED: String(spec.seed),
+    NUM_PROCESSES: String(spec.gpus),
   };
 }
 

@@ -1,11 +1,11 @@
 /** Trainers for tests: frameworks whose command is the script trainer. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
+import type { TrainerManifestInput } from "@vision-platform/contracts/trainer-manifest";
 
 const SCRIPT_TRAINER = join(import.meta.dirname, "script-trainer.ts");
 
-function manifest(framework: string, kind: "train" | "ingest", command: string[]): TrainerManifest {
+function manifest(framework: string, kind: "train" | "ingest", command: string[]): TrainerManifestInput {
   return {
     contract_version: 1,
     framework,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Dict, Literal
 
-from pydantic import BaseModel, Field, RootModel, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 from typing_extensions import TypeAliasType
 
 
@@ -73,6 +73,8 @@ class CheckpointData(BaseModel):
 
 class SampleData(BaseModel):
     epoch: Annotated[int, Field(ge=0, le=9007199254740991)]
+    step: Annotated[int | None, Field(ge=0, le=9007199254740991)] = None
+    sample_id: Annotated[str | None, Field(max_length=300)] = None
     image_uri: Annotated[str, Field(pattern="^s3:\\/\\/")]
     prediction: Annotated[str, Field(max_length=2000)]
     truth: Annotated[str | None, Field(max_length=2000)] = None
@@ -185,6 +187,16 @@ class Samples(BaseModel):
     count: Annotated[int, Field(ge=0, le=9007199254740991)]
 
 
+class SkeletonItem(RootModel[tuple[float, float]]):
+    root: Annotated[tuple[float, float], Field(max_length=2, min_length=2)]
+
+
+class Keypoints(BaseModel):
+    names: Annotated[list[str], Field(max_length=200, min_length=1)]
+    flip_indices: Annotated[list[float], Field(max_length=200)]
+    skeleton: Annotated[list[SkeletonItem], Field(max_length=400)]
+
+
 class DatasetManifest(BaseModel):
     """
     MANIFEST.json of a dataset version; written last.
@@ -208,6 +220,32 @@ class DatasetManifest(BaseModel):
     samples: Samples
     source_format: str
     statistics: dict[str, Any]
+    keypoints: Keypoints | None = None
+
+
+class RunLengthMask(BaseModel):
+    size: tuple[float, float]
+    counts: str
+
+
+class Keypoint(RootModel[tuple[float, float, float]]):
+    root: Annotated[tuple[float, float, float], Field(max_length=3, min_length=3)]
+
+
+class SampleObject(BaseModel):
+    category: Annotated[int, Field(ge=0, le=9007199254740991)]
+    box: tuple[float, float, float, float]
+    crowd: bool | None = None
+    polygons: list[list[float]] | None = None
+    rle: RunLengthMask | None = None
+    keypoints: list[Keypoint] | None = None
+
+
+class Mask(BaseModel):
+    member: str
+    offset: Annotated[int, Field(ge=0, le=9007199254740991)]
+    bytes: Annotated[int, Field(ge=0, le=9007199254740991)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class DatasetSample(BaseModel):
@@ -225,6 +263,9 @@ class DatasetSample(BaseModel):
     height: Annotated[int, Field(ge=1, le=9007199254740991)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     label: Annotated[int | None, Field(ge=0, le=9007199254740991)] = None
+    objects: Annotated[list[SampleObject] | None, Field(max_length=5000)] = None
+    mask: Mask | None = None
+    captions: Annotated[list[str] | None, Field(max_length=50, min_length=1)] = None
 
 
 class DatasetSummary(BaseModel):
@@ -252,6 +293,25 @@ class File(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class Model(BaseModel):
+    model_config = ConfigDict(
+        extra="allow",
+    )
+    __annotations__ = {
+        "__pydantic_extra__": Dict[str, Any],
+    }
+    framework: str
+    model_name: str
+    task_type: Literal[
+        "image_classification",
+        "object_detection",
+        "instance_segmentation",
+        "semantic_segmentation",
+        "pose_estimation",
+        "image_captioning",
+    ]
+
+
 class CheckpointManifest(BaseModel):
     """
     MANIFEST.json of a checkpoint folder; written last.
@@ -267,6 +327,7 @@ class CheckpointManifest(BaseModel):
     config_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     classes: list[str]
     metrics: dict[Annotated[str, StringConstraints(max_length=120)], float | None]
+    model: Model | None = None
 
 
 class CheckpointPointer(BaseModel):
@@ -304,6 +365,146 @@ class TrainerResult(BaseModel):
     dataset: DatasetSummary | None = None
 
 
+class Label(BaseModel):
+    category: Annotated[int, Field(ge=0, le=9007199254740991)]
+    name: str
+    score: Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Object(BaseModel):
+    category: Annotated[int, Field(ge=0, le=9007199254740991)]
+    name: str
+    score: Annotated[float, Field(ge=0.0, le=1.0)]
+    box: tuple[float, float, float, float]
+    rle: RunLengthMask | None = None
+    keypoints: list[Keypoint] | None = None
+
+
+class Mask1(BaseModel):
+    artifact: str
+    shares: dict[str, float]
+
+
+class Prediction(BaseModel):
+    image: str
+    width: Annotated[int, Field(ge=1, le=9007199254740991)]
+    height: Annotated[int, Field(ge=1, le=9007199254740991)]
+    labels: list[Label] | None = None
+    objects: list[Object] | None = None
+    mask: Mask1 | None = None
+    caption: str | None = None
+    overlay: str | None = None
+
+
+class PerClassItem(BaseModel):
+    name: str
+    support: Annotated[int, Field(ge=0, le=9007199254740991)]
+    metrics: dict[Annotated[str, StringConstraints(max_length=120)], float | None]
+
+
+class PrCurve(BaseModel):
+    name: str
+    threshold: float
+    recall: list[float]
+    precision: list[float | None]
+
+
+class WorstItem(BaseModel):
+    image: str
+    score: float | None
+    prediction: Annotated[str, Field(max_length=2000)]
+    truth: Annotated[str, Field(max_length=2000)]
+    overlay: str | None = None
+
+
+class EvaluationReport(BaseModel):
+    v: Literal[1]
+    task_type: Literal[
+        "image_classification",
+        "object_detection",
+        "instance_segmentation",
+        "semantic_segmentation",
+        "pose_estimation",
+        "image_captioning",
+    ]
+    split: str
+    samples: Annotated[int, Field(ge=0, le=9007199254740991)]
+    metrics: dict[Annotated[str, StringConstraints(max_length=120)], float | None]
+    classes: list[str]
+    per_class: list[PerClassItem]
+    confusion_matrix: list[list[float]] | None = None
+    pr_curves: list[PrCurve] | None = None
+    worst: list[WorstItem]
+
+
+class Input(BaseModel):
+    name: str
+    shape: list[float | str]
+    type: str
+
+
+class Output(BaseModel):
+    name: str
+    shape: list[float | str]
+    type: str
+
+
+class Parity(BaseModel):
+    samples: Annotated[int, Field(ge=1, le=9007199254740991)]
+    max_abs_diff: float
+    tolerance: float
+    metric: str
+    metric_original: float | None
+    metric_exported: float | None
+    metric_diff: float | None
+
+
+class ExportReport(BaseModel):
+    v: Literal[1]
+    format: str
+    artifact: str
+    engine: str
+    opset: Annotated[int | None, Field(ge=-9007199254740991, le=9007199254740991)] = (
+        None
+    )
+    inputs: list[Input]
+    outputs: list[Output]
+    preprocessing: dict[str, Any]
+    classes: list[str]
+    parity: Parity
+
+
+class KindManifest(BaseModel):
+    command: Annotated[list[str], Field(min_length=1)]
+    options: dict[str, Any] | None = None
+
+
+class Weights(BaseModel):
+    license: str
+    source: Annotated[str, Field(max_length=300)]
+    file: Annotated[str, Field(max_length=200)]
+
+
+class Accuracy(BaseModel):
+    value: float
+    unit: Annotated[str, Field(max_length=60)]
+    on: Annotated[str, Field(max_length=200)]
+    source: Annotated[str, Field(max_length=300)]
+
+
+class Speed(BaseModel):
+    value: float
+    unit: Annotated[str, Field(max_length=60)]
+    on: Annotated[str, Field(max_length=200)]
+    source: Annotated[str, Field(max_length=300)]
+
+
+class Recommended(BaseModel):
+    epochs: Annotated[int, Field(ge=1, le=9007199254740991)]
+    batch_size: Annotated[int, Field(ge=1, le=9007199254740991)]
+    learning_rate: Annotated[float, Field(gt=0.0)]
+
+
 class CatalogueModel(BaseModel):
     name: Annotated[str, Field(max_length=120, min_length=1)]
     title: str
@@ -325,11 +526,24 @@ class CatalogueModel(BaseModel):
     license: str
     tags: list[str]
     pretrained: bool
+    weights: Weights | None = None
+    accuracy: Accuracy | None = None
+    speed: Speed | None = None
+    recommended: Recommended | None = None
+    memory_mb: Annotated[int | None, Field(ge=1, le=9007199254740991)] = None
+    hyperparameters: dict[str, Any] | None = None
     notes: str | None = None
 
 
-class Kinds(BaseModel):
-    command: Annotated[list[str], Field(min_length=1)]
+class Environment(BaseModel):
+    lock: str
+
+
+class Resources(BaseModel):
+    gpu: Literal["none", "optional", "required"]
+    multi_gpu: bool
+    min_memory_mb: Annotated[int, Field(ge=1, le=9007199254740991)]
+    shm_mb: Annotated[int, Field(ge=0, le=9007199254740991)]
 
 
 class Tasks(BaseModel):
@@ -343,8 +557,14 @@ class TrainerManifest(BaseModel):
     title: str
     license: str
     image: str
+    environment: Environment | None = None
     enabled: bool
-    kinds: dict[Literal["ingest", "train", "evaluate", "predict", "export"], Kinds]
+    notice: Annotated[str | None, Field(max_length=1000)] = None
+    listed: bool | None = True
+    resources: Resources | None = None
+    kinds: dict[
+        Literal["ingest", "train", "evaluate", "predict", "export"], KindManifest
+    ]
     tasks: dict[
         Literal[
             "image_classification",
@@ -371,6 +591,7 @@ class StateEventData(BaseModel):
     metrics: (
         dict[Annotated[str, StringConstraints(max_length=120)], float | None] | None
     ) = None
+    primary_metric: str | None = None
 
 
 class AttemptEventData(BaseModel):
