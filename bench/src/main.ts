@@ -1,4 +1,4 @@
-/** `./vp bench [name…]`: submit, start, live, memory, overhead, setup; without a name all but setup. */
+/** `./vp bench [name…]`: submit, start, live, memory, overhead, trainers, setup; without a name all but the last two. */
 
 import type { Servers } from "@vision-platform/e2e/platform";
 import { startTestServices } from "@vision-platform/laptop/test-services";
@@ -9,6 +9,7 @@ import { type Figure, keep } from "./report.ts";
 import { benchSetup } from "./setup.ts";
 import { benchStart } from "./start.ts";
 import { benchSubmit } from "./submit.ts";
+import { benchTrainers } from "./trainers.ts";
 
 type Benchmark = (servers: Servers) => Promise<{ figures: Figure[]; notes: string[] }>;
 const BENCHMARKS: Record<string, Benchmark> = {
@@ -17,8 +18,11 @@ const BENCHMARKS: Record<string, Benchmark> = {
   live: benchLive,
   memory: benchMemory,
   overhead: benchOverhead,
+  trainers: benchTrainers,
   setup: benchSetup,
 };
+/** Minutes each: only when asked for. */
+const LONG = ["trainers", "setup"];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in BENCHMARKS));
@@ -26,7 +30,7 @@ if (unknown.length > 0) {
   process.stderr.write(`no benchmark ${unknown.join(", ")}; there are ${Object.keys(BENCHMARKS).join(", ")}\n`);
   process.exit(2);
 }
-const names = asked.length > 0 ? asked : Object.keys(BENCHMARKS).filter((name) => name !== "setup");
+const names = asked.length > 0 ? asked : Object.keys(BENCHMARKS).filter((name) => !LONG.includes(name));
 
 const { env, stop } = await startTestServices();
 const servers: Servers = {

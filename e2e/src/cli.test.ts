@@ -1,58 +1,19 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { type CommandLine, openCommandLine, records } from "./command-line.ts";
 import { digitsZip } from "./digits.ts";
-import { CHECKOUT, Platform, serversFromEnvironment } from "./platform.ts";
+import { Platform, serversFromEnvironment } from "./platform.ts";
 
 let platform: Platform;
-let home: string;
+let ann: CommandLine;
+const vp = (args: string[]) => ann.vp(args);
 
 beforeAll(async () => {
   platform = await Platform.start({ servers: serversFromEnvironment(), redis_db: 9 });
-  home = join(platform.folder, "home");
-  mkdirSync(home);
-  const login = await vp(
-    ["login", "--register", "--email", "ann@example.com", "--name", "Ann", "--password-stdin"],
-    "correct horse battery",
-  );
-  expect(login).toMatchObject({ code: 0 });
+  ann = await openCommandLine(platform, "ann");
 });
 afterAll(() => platform?.stop());
-
-interface Ended {
-  code: number | null;
-  out: string;
-  err: string;
-}
-interface Running {
-  child: ChildProcess;
-  said: { out: string; err: string };
-  ended: Promise<Ended>;
-}
-
-/** One command as a person with a home directory of their own types it. */
-function start(args: string[], input = ""): Running {
-  const env = {
-    PATH: process.env.PATH ?? "",
-    HOME: home,
-    VP_SERVER: platform.gateway_url,
-    VP_NOTIFIER: platform.notifier_url,
-  };
-  const child = spawn(process.execPath, [join(CHECKOUT, "services/cli/src/main.ts"), ...args], { env, stdio: "pipe" });
-  const said = { out: "", err: "" };
-  child.stdout.on("data", (chunk) => (said.out += String(chunk)));
-  child.stderr.on("data", (chunk) => (said.err += String(chunk)));
-  child.stdin.end(input);
-  return { child, said, ended: once(child, "close").then(([code]) => ({ code, ...said })) };
-}
-const vp = (args: string[], input?: string) => start(args, input).ended;
-const lines = (text: string) =>
-  text
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
 
 const digits = ["--model", "test_resnet", "--dataset", "digits", "--batch-size", "64", "--lr", "0.01"];
 
@@ -68,7 +29,7 @@ describe("the command line", () => {
     expect(trained.out).toContain("SUCCEEDED");
     expect(trained.out).toMatch(/accuracy|top-?1/i);
 
-    const [shown] = lines((await vp(["jobs", "list", "--json"])).out);
+    const [shown] = records((await vp(["jobs", "list", "--json"])).out);
     expect(shown).toMatchObject({ state: "SUCCEEDED", model_name: "test_resnet" });
     const target = join(platform.folder, "download");
     expect(await vp(["jobs", "download", String(shown.id), "--output", target, "model.safetensors"])).toMatchObject({
@@ -80,7 +41,7 @@ describe("the command line", () => {
   });
 
   it("watches on while the notifier and the gateway are restarted", async () => {
-    const watching = start(["jobs", "submit", ...digits, "--epochs", "10", "--watch", "--json"]);
+    const watching = ann.start(["jobs", "submit", ...digits, "--epochs", "10", "--watch", "--json"]);
     const seen = (type: string) => watching.said.out.includes(`"${type}"`);
     await vi.waitFor(() => expect(seen("progress")).toBe(true), { timeout: 60_000 });
     for (const name of ["notifier", "gateway"] as const) {
@@ -89,19 +50,19 @@ describe("the command line", () => {
     }
     const ended = await watching.ended;
     expect(ended, ended.err).toMatchObject({ code: 0 });
-    const seqs = lines(ended.out).flatMap((line) => (typeof line.seq === "number" ? [line.seq] : []));
+    const seqs = records(ended.out).flatMap((line) => (typeof line.seq === "number" ? [line.seq] : []));
     expect(seqs).toEqual(seqs.map((_, index) => index + 1));
   });
 
   it("leaves a job running on Ctrl-C and says how to come back; a cancelled job has an exit code of its own", async () => {
-    const watching = start(["jobs", "submit", ...digits, "--epochs", "500", "--watch"]);
+    const watching = ann.start(["jobs", "submit", ...digits, "--epochs", "500", "--watch"]);
     await vi.waitFor(() => expect(watching.said.out).toMatch(/epoch/i), { timeout: 60_000 });
     watching.child.kill("SIGINT");
     const left = await watching.ended;
     expect(left.code).toBe(130);
     const id = /jobs watch (\d+)/.exec(left.out + left.err)?.[1] ?? "";
-    expect(lines((await vp(["jobs", "show", id, "--json"])).out)[0]).toMatchObject({ state: "RUNNING" });
-    const again = start(["jobs", "watch", id]);
+    expect(records((await vp(["jobs", "show", id, "--json"])).out)[0]).toMatchObject({ state: "RUNNING" });
+    const again = ann.start(["jobs", "watch", id]);
     expect(await vp(["jobs", "cancel", id])).toMatchObject({ code: 0 });
     expect((await again.ended).code).toBe(3);
   });
@@ -121,7 +82,7 @@ describe("the command line", () => {
   });
 
   it("keeps the login to the user, and has none without it", async () => {
-    const file = join(home, ".config/vision-platform/credentials.json");
+    const file = join(ann.home, ".config/vision-platform/credentials.json");
     expect(existsSync(file) && statSync(file).mode & 0o777).toBe(0o600);
     expect((await vp(["whoami"])).out).toContain("ann@example.com");
     expect(await vp(["logout"])).toMatchObject({ code: 0 });

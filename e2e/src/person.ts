@@ -10,6 +10,7 @@ import { createProject } from "@vision-platform/contracts/api/projects";
 import type { JobEvent } from "@vision-platform/contracts/job-events";
 import { isTerminal } from "@vision-platform/contracts/job-state";
 import type { ClientToServer, ServerToClient, SubscribeAnswer } from "@vision-platform/contracts/live";
+import type { TaskType } from "@vision-platform/contracts/storage-manifests";
 import { io, type Socket } from "socket.io-client";
 
 export interface Person {
@@ -30,11 +31,15 @@ export async function newPerson(gatewayUrl: string, name: string): Promise<Perso
 }
 
 /** Uploads a zip as a new dataset and starts its ingest job. */
-export async function importZip(person: Person, project_id: number, name: string, path: string) {
+export async function importZip(
+  person: Person,
+  project_id: number,
+  name: string,
+  path: string,
+  task_type: TaskType = "image_classification",
+) {
   const bytes = readFileSync(path);
-  const dataset = await person.api.call(createDataset, {
-    body: { project_id, name, task_type: "image_classification" },
-  });
+  const dataset = await person.api.call(createDataset, { body: { project_id, name, task_type } });
   const params = { dataset_id: dataset.id };
   const upload = await person.api.call(createUpload, {
     params,
@@ -53,9 +58,10 @@ export async function importZip(person: Person, project_id: number, name: string
 export async function projectWithDataset(
   person: Person,
   zip: string,
+  task_type: TaskType = "image_classification",
 ): Promise<{ project_id: number; dataset_id: number }> {
   const project = await person.api.call(createProject, { body: { name: "digits" } });
-  const { dataset_id, job_id } = await importZip(person, project.id, "digits", zip);
+  const { dataset_id, job_id } = await importZip(person, project.id, "digits", zip, task_type);
   const job = await untilOver(person, job_id);
   if (job.state !== "SUCCEEDED") throw new Error(`ingest ${job.state}: ${JSON.stringify(job.failure)}`);
   const dataset = await person.api.call(getDataset, { params: { dataset_id } });

@@ -40,7 +40,7 @@ export function serversFromEnvironment(): Servers {
 
 export interface PlatformOptions {
   servers: Servers;
-  /** One worker for each; default timm and dataset. */
+  /** One worker for each; default timm and dataset. Those that are off by default are switched on. */
   frameworks?: string[];
   /** Redis' logical database: platforms that run at the same time need different ones. */
   redis_db: number;
@@ -131,6 +131,7 @@ export class Platform {
       PUBLIC_URL: this.gateway_url,
       REGISTRATION: "open",
       TRAINERS_DIR,
+      ENABLED_FRAMEWORKS: (options.frameworks ?? []).join(","),
     });
     this.#environments.set("notifier", { ...base, PORT: String(notifierPort), GATEWAY_URL: this.gateway_url });
     for (const [index, framework] of (options.frameworks ?? ["timm", "dataset"]).entries()) {

@@ -16,7 +16,7 @@ export const FAILURES = {
   MODEL_UNAVAILABLE: {
     retryable: false,
     exit_code: 4,
-    hint: "Provide the weights (PRETRAINED_URI), allow the network, or train from scratch.",
+    hint: "Place the weights with ./vp models add-weights or train from scratch; for another job's model see its checkpoints.",
   },
   STORAGE_FAILURE: { retryable: true, exit_code: 5, hint: "Check that the S3 endpoint answers and its disk has room." },
   DIVERGED: { retryable: false, exit_code: 10, hint: "Lower the learning rate, or clip gradients." },

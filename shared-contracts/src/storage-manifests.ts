@@ -125,6 +125,7 @@ export const CheckpointPointer = z
     previous: z.string().nullable(),
   })
   .meta({ id: "CheckpointPointer", description: "last.json and best.json; replaced after the folder is complete." });
+export type CheckpointPointer = z.infer<typeof CheckpointPointer>;
 
 export const Finding = z
   .object({

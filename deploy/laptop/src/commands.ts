@@ -8,7 +8,17 @@ export function registerPlatformCommands(program: Command): void {
   registerWork(program);
 }
 
-type Options = { json?: boolean; foreground?: boolean; follow?: boolean; lines?: string };
+type Options = {
+  json?: boolean;
+  foreground?: boolean;
+  follow?: boolean;
+  lines?: string;
+  allModels?: boolean;
+  core?: boolean;
+  only?: string;
+  task?: string;
+  jobs?: string;
+};
 
 function registerLifecycle(program: Command): void {
   add(program, "up", "start the platform on this machine, and wait until it is ready")
@@ -84,15 +94,30 @@ function registerWork(program: Command): void {
   add(program, "demo", "train a real model on real images, from the upload to the result").action(
     guarded(async (_args, { json = false }) => (await import("./demo.ts")).demo(json)),
   );
-  add(program, "test [path]", "every check and every test, or one test file").action(
-    guarded(async ([path], { json = false }) => (await import("./test-run.ts")).testRun(path ?? null, json)),
-  );
+  add(program, "test [path]", "every check and every test, or one test file")
+    .option("--all-models", "only this: every catalogue model builds, and does a step forward and backward")
+    .action(
+      guarded(async ([path], { json = false, allModels = false }) =>
+        (await import("./test-run.ts")).testRun({ path: path ?? null, allModels }, json),
+      ),
+    );
   add(program, "check", "types, lint, format, contracts, unused code; for Python too").action(
     guarded(async (_args, { json = false }) => (await import("./check.ts")).check(json)),
   );
   add(program, "fix", "repair format, imports and generated files").action(
     guarded(async (_args, { json = false }) => (await import("./check.ts")).fix(json)),
   );
+  add(program, "conformance <folder>", "whether a trainer keeps the contract, requirement by requirement")
+    .option("--core", "only what is asked of a trainer that only trains")
+    .option("--only <numbers>", "these requirements, such as 201,404")
+    .option("--task <task>", "this task instead of all that conformance.json names")
+    .option("--jobs <count>", "trainers at once", "2")
+    .action(
+      guarded(async ([folder = ""], options) => {
+        const { conformance } = await import("./conformance.ts");
+        return conformance(folder, options);
+      }),
+    );
   add(program, "bench [name]", "measure, and print the limit beside each figure").action(
     guarded(async ([name], { json = false }) => (await import("./check.ts")).bench(name ?? null, json)),
   );

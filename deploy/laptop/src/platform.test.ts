@@ -79,3 +79,13 @@ test("what is given is used, and nothing is started in its place", async () => {
   expect(worker?.env).not.toHaveProperty("DATABASE_URL");
   expect(Object.keys(worker?.env ?? {})).not.toContain("JWT_SECRET");
 });
+
+test("a framework that is off gets a worker when it is asked for, and the gateway is told", async () => {
+  const names = async (settings: Record<string, string>) =>
+    (await planPlatform(loadSettings(settings), paths)).services.map((part) => part.name);
+  expect(await names({})).not.toContain("worker-stub");
+  expect(await names({ ENABLED_FRAMEWORKS: "stub" })).toContain("worker-stub");
+  const { services } = await planPlatform(loadSettings({ ENABLED_FRAMEWORKS: "stub" }), paths);
+  expect(services.find((part) => part.name === "gateway")?.env).toMatchObject({ ENABLED_FRAMEWORKS: "stub" });
+  await expect(names({ ENABLED_FRAMEWORKS: "yolo" })).rejects.toThrow("there is no framework yolo");
+});

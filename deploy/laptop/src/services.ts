@@ -41,7 +41,8 @@ export function servicePortNames(trainers: Trainer[]): string[] {
   return ["gateway", "notifier", ...trainers.map(workerName)];
 }
 
-function workerName(trainer: Trainer): string {
+/** Of the process that works on a framework's jobs. */
+export function workerName(trainer: Trainer): string {
   return `worker-${trainer.framework}`;
 }
 

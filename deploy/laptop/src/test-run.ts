@@ -12,15 +12,18 @@ import { pythonProjects } from "./trainers.ts";
 type Counts = { passed: number; failed: number; skipped: number };
 type Context = { run: Run; env: TestEnvironment; reports: string };
 
+/** What to run; everything when nothing is asked for. */
+type Asked = { path: string | null; allModels: boolean };
+
 /**
  * `./vp test`: the checks, the vitest tests, the pytest tests of each trainer, and the end-to-end tests, all with one
- * real Postgres, Redis and S3. With a path: that test file alone.
+ * real Postgres, Redis and S3. With a path: that test file alone; with allModels: what is too big for every day.
  * @returns the exit code; non-zero when anything failed, crashed or ran no test.
  */
-export async function testRun(path: string | null, json: boolean): Promise<number> {
-  const suites: [string, (context: Context) => Promise<Counts>][] = path ? [oneFile(path)] : allSuites();
+export async function testRun({ path, allModels }: Asked, json: boolean): Promise<number> {
+  const suites = path ? [oneFile(path)] : allModels ? bigModels() : allSuites();
   const results: SuiteResult[] = [];
-  if (path) await installPython(json);
+  if (path || allModels) await installPython(json);
   else results.push(...(await runChecks(json)));
   const reports = mkdtempSync(join(tmpdir(), "vp-reports-"));
   const servers = await startTestServices();
@@ -34,19 +37,28 @@ export async function testRun(path: string | null, json: boolean): Promise<numbe
   return sumUp(results, json);
 }
 
-function allSuites(): [string, (context: Context) => Promise<Counts>][] {
+type Suite = [string, (context: Context) => Promise<Counts>];
+
+function allSuites(): Suite[] {
   const trainers = pythonProjects().filter((dir) => existsSync(join(dir, "tests")));
   return [
     ["vitest", (context) => vitest(context, ["--project", "unit"])],
-    ...trainers.map((dir): [string, (context: Context) => Promise<Counts>] => [
-      `pytest ${basename(dir)}`,
-      (context) => pytest(context, dir, []),
-    ]),
+    ...trainers.map((dir): Suite => [`pytest ${basename(dir)}`, (context) => pytest(context, dir, [])]),
     ["end to end", (context) => vitest(context, ["--project", "e2e"])],
   ];
 }
 
-function oneFile(path: string): [string, (context: Context) => Promise<Counts>] {
+/** The tests that a trainer marks `all_models`: its big models, which the daily run leaves out. */
+function bigModels(): Suite[] {
+  return pythonProjects()
+    .filter((dir) => readFileSync(join(dir, "pyproject.toml"), "utf8").includes("all_models"))
+    .map((dir) => [
+      `pytest ${basename(dir)}: all models`,
+      (context) => pytest(context, dir, ["-m", "all_models", "-o", "addopts="]),
+    ]);
+}
+
+function oneFile(path: string): Suite {
   const file = resolve(path);
   if (!existsSync(file)) throw new Error(`there is no ${path}`);
   if (!file.endsWith(".py")) return [path, (context) => vitest(context, [file])];

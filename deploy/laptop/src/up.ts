@@ -12,7 +12,9 @@ import { preparationSteps, prepare } from "./prepare.ts";
 import { isAlive } from "./process-identity.ts";
 import { createProgress, type Progress, type ProgressMode } from "./progress.ts";
 import { ensureSecrets } from "./secrets.ts";
+import { workerName } from "./services.ts";
 import { type PlatformState, readState } from "./state.ts";
+import { enabledTrainers } from "./trainers.ts";
 
 const START_LIMIT_MS = 90_000;
 
@@ -37,7 +39,9 @@ export function up(mode: ProgressMode, paths: VpPaths = vpPaths()): Promise<Plat
 }
 
 async function startPlatform(settings: Settings, paths: VpPaths, progress: Progress): Promise<PlatformState> {
-  if (!runningState(paths)) {
+  const running = runningState(paths);
+  if (running) tellOfMissingWorkers(settings, running);
+  else {
     // A killed supervisor may have left its children: they hold the ports and the data.
     if (livingProcesses(paths).length > 0) {
       await progress.run("Ending what an earlier ./vp left", () => endPlatform(paths));
@@ -51,6 +55,15 @@ async function startPlatform(settings: Settings, paths: VpPaths, progress: Progr
     ensureFirstAccount(state.gateway_url, ensureSecrets(paths.secrets), paths, settings.DATABASE_URL ?? "embedded"),
   );
   return state;
+}
+
+/** A running platform is not changed: its trainings would be interrupted. */
+function tellOfMissingWorkers(settings: Settings, { processes }: PlatformState): void {
+  const names = new Set(processes.map(({ name }) => name));
+  const missing = enabledTrainers(settings).filter((trainer) => !names.has(workerName(trainer)));
+  if (missing.length === 0) return;
+  const list = missing.map(({ framework }) => framework).join(", ");
+  process.stderr.write(`it runs already, without ${list}: ./vp down, and the same ./vp up again, starts that too\n`);
 }
 
 /** The state of a platform whose supervisor is alive, or null. */

@@ -166,7 +166,6 @@ describe("plain events", () => {
       pct: 99,
       eta_s: 9,
       loss: 0.5,
-      accuracy: 0.9,
     });
     expect(figures.length).toBeLessThan(20);
     expect(ends).toEqual([{ job_id: job.id, status: "FAILED", metrics: expect.any(Object) }]);

@@ -30,7 +30,7 @@ const ALLOWED = `PATH LANG HOME TMPDIR CACHE_DIR STOP_REASON_FILE OMP_NUM_THREAD
   CONTRACT_VERSION JOB_ID ATTEMPT TRACE_ID TRACEPARENT JOB_KIND FRAMEWORK TASK_TYPE MODEL_NAME DATASET_ID DATASET_VERSION
   DATASET_URI OUTPUT_URI CONFIG_JSON EPOCHS BATCH_SIZE LEARNING_RATE SEED DEVICE NUM_WORKERS BACKEND_BASE_URL CALLBACK_URL
   CALLBACK_TOKEN EVENTS_MODE EVENTS_REDIS_URL EVENTS_STREAM STORAGE_TYPE STORAGE_BUCKET S3_ENDPOINT S3_REGION
-  S3_FORCE_PATH_STYLE S3_ACCESS_KEY_ID S3_SECRET_ACCESS_KEY HEARTBEAT_S GRACE_S MAX_RUNTIME_S CHECKPOINT_EVERY_S
+  S3_FORCE_PATH_STYLE S3_ACCESS_KEY_ID S3_SECRET_ACCESS_KEY NUM_PROCESSES HEARTBEAT_S GRACE_S MAX_RUNTIME_S CHECKPOINT_EVERY_S
   ALLOW_NETWORK`.split(/\s+/);
 
 async function storedLog(job_id: number): Promise<string> {
@@ -138,6 +138,27 @@ describe("a trainer", () => {
       expect(worker.logged()).not.toContain(seen[name]);
     }
     expect(worker.logged()).not.toContain(platform.gateway.internal_token);
+  });
+
+  it("that works with another job's model is told where it lies, and nothing of epochs", async () => {
+    const file = join(platform.folder, "evaluate.json");
+    const training = await platform.submit([{ do: "succeed", metrics: {} }]);
+    const job_id = await platform.evaluate(training, [
+      { do: "write_environment", file },
+      { do: "succeed", metrics: { "val/top1": 0.75 } },
+    ]);
+    expect(await platform.until(job_id, over)).toMatchObject({
+      ...{ kind: "evaluate", state: "SUCCEEDED", source_job_id: training, metrics: { "val/top1": 0.75 } },
+      progress: { accuracy: 0.75, pct: 100 },
+    });
+    const seen = JSON.parse(readFileSync(file, "utf8")) as Record<string, string>;
+    expect(seen).toMatchObject({
+      ...{ JOB_KIND: "evaluate", NUM_PROCESSES: "1", BATCH_SIZE: "16" },
+      MODEL_URI: `s3://${platform.bucket}/jobs/${training}/checkpoints/best.json`,
+      OUTPUT_URI: `s3://${platform.bucket}/jobs/${job_id}/`,
+    });
+    expect(seen).not.toHaveProperty("EPOCHS");
+    expect(seen).not.toHaveProperty("LEARNING_RATE");
   });
 
   it("leaves nothing behind: no folder, record, stream, user or process", async () => {

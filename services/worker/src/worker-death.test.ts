@@ -181,8 +181,10 @@ describe("a gateway that cannot be reached", () => {
     const worker = await startWorker();
     expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
     expect((await fetch(`http://127.0.0.1:${worker.port}/ready`)).status).toBe(200);
-    expect(await (await fetch(`http://127.0.0.1:${worker.port}/metrics`)).text()).toContain(
-      'vp_worker_attempts_total{outcome="succeeded"',
-    );
+    // The job is over before the worker has heard so and counted.
+    await eventually(async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${worker.port}/metrics`)).text();
+      return metrics.includes('vp_worker_attempts_total{outcome="succeeded"') ? true : undefined;
+    });
   });
 });

@@ -104,5 +104,5 @@ export const createWeightsUpload = operation({
     uri: z.string(),
     expires_at: Timestamp,
   }),
-  problems: [403, 404],
+  problems: [403, 404, 409],
 });

@@ -17,9 +17,9 @@ export function registerFrameworks(frameworks: Command): void {
             { title: "state", of: stateOf },
             { title: "workers", of: (one) => one.workers, align: "right" },
             { title: "models", of: (one) => one.models, align: "right" },
+            { title: "license", of: (one) => one.license },
             { title: "kinds", of: (one) => one.kinds.join(" ") },
             { title: "tasks", of: (one) => Object.keys(one.tasks).join(" ") },
-            { title: "license", of: (one) => one.license },
           ],
           "no frameworks",
         );

@@ -2,7 +2,7 @@
 import { getModel, listModels, type Model } from "@vision-platform/contracts/api/models";
 import { TASK_TYPES, type TaskType } from "@vision-platform/contracts/storage-manifests";
 import { type Command, Option } from "commander";
-import { findModel } from "../lookup/by-name.ts";
+import { findModel, whyOff } from "../lookup/by-name.ts";
 import { UsageError } from "../output/failure.ts";
 import { fieldLines, tableLines } from "../output/table.ts";
 import { action, leaf } from "./action.ts";
@@ -10,6 +10,7 @@ import { action, leaf } from "./action.ts";
 interface Property {
   type?: string | string[];
   enum?: unknown[];
+  anyOf?: Property[];
   default?: unknown;
   title?: string;
   description?: string;
@@ -18,7 +19,8 @@ interface Property {
   "x-unit"?: string;
 }
 
-function rangeOf({ type, enum: choices, minimum, maximum, "x-unit": unit }: Property): string {
+function rangeOf({ type, enum: choices, anyOf, minimum, maximum, "x-unit": unit }: Property): string {
+  if (anyOf !== undefined) return anyOf.map(rangeOf).join(" | ");
   if (choices !== undefined) return choices.map(String).join(" | ");
   const range = minimum === undefined && maximum === undefined ? "" : ` ${minimum ?? ""}…${maximum ?? ""}`;
   return `${[type ?? "any"].flat().join(" | ")}${range}${unit === undefined ? "" : ` ${unit}`}`;
@@ -56,7 +58,8 @@ export function registerModels(models: Command): void {
             { title: "license", of: (one: Row) => one.license },
             { title: "tags", of: (one: Row) => one.tags.join(" ") },
           ];
-          output.list(items, columns, "no such models");
+          const off = items.length === 0 ? await whyOff(await session(), framework) : undefined;
+          output.list(items, columns, off ?? "no such models");
           if (total > items.length) output.note(`${total - items.length} more: narrow it down with --search`);
           return undefined;
         },

@@ -92,16 +92,25 @@ async function findFurtherModel(
   const slash = text.indexOf("/");
   const wanted = framework ?? (slash > 0 ? text.slice(0, slash) : undefined);
   const name = framework === undefined && slash > 0 ? text.slice(slash + 1) : text;
-  const { items: frameworks } = await session.call(listFrameworks, {});
-  const known = frameworks.find((one) => one.framework === wanted);
-  if (known?.enabled === false)
-    throw new UsageError(`${known.framework} is off: ${known.notice ?? "an administrator can turn it on"}`);
+  const off = await whyOff(session, wanted);
+  if (off !== undefined) throw new UsageError(off);
+  const known = wanted === undefined ? undefined : catalogue.find((model) => model.framework === wanted)?.framework;
   if (known !== undefined) {
-    const query = { framework: known.framework, all: "true", search: name } as const;
+    const query = { framework: known, all: "true", search: name } as const;
     const further = (await session.call(listModels, { query })).items.find((model) => sameName(model.name, name));
     if (further !== undefined) return further;
   }
   const near = catalogue.filter((model) => model.name.toLowerCase().includes(name.toLowerCase())).slice(0, 5);
   const hint = near.length > 0 ? `; did you mean ${near.map((one) => one.name).join(", ")}?` : "; see ./vp models list";
-  throw new UsageError(`there is no model ${name}${known === undefined ? "" : ` in ${known.framework}`}${hint}`);
+  throw new UsageError(`there is no model ${name}${known === undefined ? "" : ` in ${known}`}${hint}`);
+}
+
+/** Why a framework trains nothing here; undefined when it is on, or not there at all. */
+export async function whyOff(session: Session, framework: string | undefined): Promise<string | undefined> {
+  if (framework === undefined) return undefined;
+  const { items } = await session.call(listFrameworks, {});
+  const found = items.find((one) => one.framework === framework);
+  if (found === undefined || found.enabled) return undefined;
+  const notice = found.notice === null ? "" : `: ${found.notice.replace(/\.\s*$/, "")}`;
+  return `${framework} is off${notice}; an administrator turns it on with ENABLED_FRAMEWORKS=${framework}`;
 }

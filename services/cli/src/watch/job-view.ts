@@ -54,14 +54,16 @@ export function withEvent(view: JobView, event: JobEvent): JobView {
     case "progress":
       return { ...view, ...(event.data as z.infer<typeof ProgressEvent>["data"]) };
     case "metrics":
-      return withMetrics(view, (event.data as z.infer<typeof MetricsEvent>["data"]).values);
+      return withMetrics(view, event.data as z.infer<typeof MetricsEvent>["data"]);
     default:
       return view;
   }
 }
 
-function withMetrics(view: JobView, values: z.infer<typeof MetricValues>): JobView {
+function withMetrics(view: JobView, { scope, epoch, values }: z.infer<typeof MetricsEvent>["data"]): JobView {
   const next = { ...view };
+  // Progress comes a few times a second at most and may still tell of the epoch before.
+  if (scope === "epoch" && view.epochs !== undefined) next.epoch = Math.max(view.epoch ?? 0, epoch);
   if (values["train/loss"] !== undefined) next.loss = values["train/loss"];
   if (values["val/loss"] !== undefined) next.val_loss = values["val/loss"];
   if (values["perf/samples_per_s"] !== undefined) next.samples_per_s = values["perf/samples_per_s"];

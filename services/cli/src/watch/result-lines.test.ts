@@ -20,7 +20,10 @@ test("an evaluation is told per class, with the worst samples", () => {
 });
 
 test.each<[Partial<Prediction>, string]>([
-  [{ labels: [{ category: 3, name: "three", score: 0.98765 }] }, "three 0.9877"],
+  [
+    { labels: [0.9, 0.06, 0.04].map((score, category) => ({ category, name: `n${category}`, score })) },
+    "n0 0.9000, n1 0.06000",
+  ],
   [{ objects: [] }, "nothing found"],
   [{ objects: [{ category: 1, name: "cat", score: 0.5, box: [0, 0, 1, 1] }] }, "1 found: cat 0.5000"],
   [{ mask: { artifact: "a.png", shares: { road: 0.25, sky: 0.75 } } }, "sky 75.0 %, road 25.0 %"],

@@ -5,6 +5,8 @@ import { type Column, tableLines } from "../output/table.ts";
 
 const MAX_ROWS = 20;
 const MAX_NAMES = 5;
+/** Less likely labels than this say nothing to a person. */
+const MIN_SCORE = 0.05;
 
 /** Per class, and the worst samples. */
 export function evaluationLines(report: EvaluationReport): string[] {
@@ -57,7 +59,10 @@ function imageName(image: string): string {
 }
 
 function inWords({ labels, objects, mask, caption }: Prediction): string {
-  if (labels !== undefined) return listed(labels.map(({ name, score }) => `${name} ${figure(score)}`));
+  if (labels !== undefined) {
+    const likely = labels.filter(({ score }, place) => place === 0 || score >= MIN_SCORE);
+    return listed(likely.map(({ name, score }) => `${name} ${figure(score)}`));
+  }
   if (objects !== undefined) {
     const found = listed(objects.map(({ name, score }) => `${name} ${figure(score)}`));
     return objects.length === 0 ? "nothing found" : `${objects.length} found: ${found}`;

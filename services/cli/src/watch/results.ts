@@ -38,6 +38,13 @@ export async function resultLines({ kind }: Job, files: readonly RemoteFile[]): 
     if (!response.ok) throw new Error(`the storage answers ${response.status}`);
     return report.lines(await response.text());
   } catch (error) {
-    return [`${file.name} cannot be shown: ${(error as Error).message.split("\n")[0]}`];
+    return [`${file.name} cannot be shown: ${reasonOf(error)}`];
   }
+}
+
+/** A report that is not as its contract says: the first field that is wrong. */
+function reasonOf(error: unknown): string {
+  const { issues, message } = error as { issues?: { path: PropertyKey[]; message: string }[]; message: string };
+  const [issue] = issues ?? [];
+  return issue === undefined ? message : `${issue.path.map(String).join(".")}: ${issue.message}`;
 }

@@ -97,7 +97,7 @@ describe("uploads", () => {
     const upload = await newUpload(dataset_id, content.length);
     expect(upload).toMatchObject({ method: "single", urls: [{ part_number: 1 }] });
     await put(upload, content);
-    const settings = { skip_bad_files: true, val_fraction: 0.3, seed: 4 };
+    const settings = { skip_bad_files: true, val_fraction: 0.3, seed: 4, format: "yolo" } as const;
     const answer = await complete(dataset_id, upload.upload_id, settings);
     expect(answer).toEqual({ dataset_id, version: 1, job_id: expect.any(Number) });
     const { versions } = await owner.call(getDataset, { params: { dataset_id } });
@@ -117,8 +117,14 @@ describe("uploads", () => {
     expect(job.config).toMatchObject({
       skip_bad_files: true,
       val_fraction: 0.3,
+      format: "yolo",
       source_uri: expect.stringMatching(/^s3:\/\/.+\.zip$/),
     });
+    await expect(complete(dataset_id, upload.upload_id, { ...settings, format: "coco" })).rejects.toMatchObject({
+      ...{ status: 409, code: "upload_completed" },
+    });
+    const wrong = complete(dataset_id, upload.upload_id, { ...settings, format: "rar" as never });
+    await expect(wrong).rejects.toMatchObject({ status: 422, errors: [{ pointer: "/format" }] });
   });
 
   it("above 64 MiB come in parts and arrive as they were", async () => {

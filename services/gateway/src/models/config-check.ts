@@ -26,16 +26,19 @@ function fieldError(error: ErrorObject): { pointer: string; detail: string } {
   }
 }
 
+/** One for all: it compiles the meta-schema once, which takes longer than any of ours. */
+const AJV = new Ajv2020({ allErrors: true, useDefaults: true, strict: false, logger: false });
+
 /** Throws when the schema itself is wrong, naming the framework and the kind or model that it belongs to. */
 export function compileConfigCheck(
   framework: string,
   owner: string,
   schema: Record<string, unknown>,
 ): (config: Record<string, unknown>) => ConfigCheck {
-  // A compiler for each framework, so that equal $ids in two trainers do not collide.
-  const ajv = new Ajv2020({ allErrors: true, useDefaults: true, strict: false, logger: false });
+  // Nothing refers to it by name, and two trainers may have chosen the same one.
+  const { $id: _, ...nameless } = schema;
   try {
-    const validate = ajv.compile(schema);
+    const validate = AJV.compile(nameless);
     return (given) => {
       const config = structuredClone(given);
       return { errors: validate(config) ? [] : (validate.errors ?? []).map(fieldError), config };

@@ -289,6 +289,14 @@ describe("models", () => {
       expect((await s3.send(new HeadObjectCommand(stored))).Metadata).toEqual({ sha256 });
       const spec = { framework: "aa", model_name: "small", config: { pretrained: true } };
       expect(await findWeights(test.gateway, spec)).toBe(uri);
+      const again = await admin.call(createWeightsUpload, { params, body });
+      expect(again.uri).toBe(uri);
+      await expect(admin.call(createWeightsUpload, { params, body: { ...body, suffix: ".pt" } })).rejects.toMatchObject(
+        {
+          ...{ status: 409, code: "preferred_weights_exist" },
+          message: expect.stringContaining("weights/aa/small.safetensors is in the storage and comes first"),
+        },
+      );
     });
 
     it("are taken in the safest format there is", async () => {

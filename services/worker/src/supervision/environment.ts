@@ -66,6 +66,7 @@ function storage(config: WorkerConfig): Variables {
   };
 }
 
+/** `threads` are those of one process. */
 function limits(config: WorkerConfig, threads: number): Optional {
   return {
     DEVICE: config.DEVICE,
@@ -105,7 +106,7 @@ export function trainerEnvironment(
     ...surroundings(config, directory),
     ...task(spec, config.STORAGE_BUCKET),
     ...doors(spec, config, door),
-    ...limits(config, threads),
+    ...limits(config, Math.max(1, Math.floor(threads / spec.gpus))),
     ...storage(config),
   };
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));

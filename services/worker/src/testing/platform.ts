@@ -3,13 +3,22 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { type ApiClient, createApiClient } from "@vision-platform/common/api-client";
 import { ensureBucket } from "@vision-platform/common/s3";
 import { register } from "@vision-platform/contracts/api/auth";
 import { completeUpload, createDataset, createUpload, getDataset } from "@vision-platform/contracts/api/datasets";
-import { cancelJob, createJob, getJob, type Job, listJobEvents } from "@vision-platform/contracts/api/jobs";
+import {
+  cancelJob,
+  createDerivedJob,
+  createJob,
+  getJob,
+  type Job,
+  listJobEvents,
+} from "@vision-platform/contracts/api/jobs";
 import { createProject } from "@vision-platform/contracts/api/projects";
 import type { JobEvent } from "@vision-platform/contracts/job-events";
+import { checkpointPointerKey } from "@vision-platform/contracts/names";
 import { testServices } from "./config.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 import type { ScriptStep } from "./script.ts";
@@ -28,6 +37,8 @@ export interface TestPlatform {
   worker(settings?: Record<string, string>): Promise<WorkerProcess>;
   /** Submits and starts a job that follows the script. */
   submit(script: ScriptStep[]): Promise<number>;
+  /** An evaluate job of that training, which gets the pointer to a best checkpoint for it. */
+  evaluate(trainingId: number, script: ScriptStep[]): Promise<number>;
   cancel(jobId: number): Promise<unknown>;
   job(jobId: number): Promise<Job>;
   events(jobId: number): Promise<JobEvent[]>;
@@ -120,6 +131,12 @@ export async function startTestPlatform(): Promise<TestPlatform> {
       const sizes = { epochs: 1, batch_size: 1, learning_rate: 0.1 };
       const request = { project_id, dataset_id, ...spec, ...sizes, config: { script }, start: true };
       return (await client.call(createJob, { body: request })).id;
+    },
+    async evaluate(job_id, script) {
+      const Key = checkpointPointerKey(job_id, "best");
+      await testStorage(bucket).send(new PutObjectCommand({ Bucket: bucket, Key, Body: "{}" }));
+      const body = { kind: "evaluate" as const, config: { script } };
+      return (await client.call(createDerivedJob, { params: { job_id }, body })).id;
     },
     cancel: (job_id) => client.call(cancelJob, { params: { job_id } }),
     job,

@@ -13,7 +13,7 @@ function manifest(framework: string, kind: "train" | "ingest", command: string[]
     license: "Apache-2.0",
     image: "none",
     enabled: true,
-    kinds: { [kind]: { command } },
+    kinds: { [kind]: { command }, ...(kind === "train" ? { evaluate: { command, options: { type: "object" } } } : {}) },
     tasks: { image_classification: { primary_metric: "val/top1", direction: "max" } },
     hyperparameters: { type: "object", additionalProperties: true },
     models: [
@@ -31,7 +31,7 @@ function manifest(framework: string, kind: "train" | "ingest", command: string[]
   };
 }
 
-/** Writes `<dir>/scripted/trainer.json` (kind train) and `<dir>/dataset/trainer.json` (kind ingest). */
+/** Writes `<dir>/scripted/trainer.json` (kinds train and evaluate) and `<dir>/dataset/trainer.json` (kind ingest). */
 export function writeTestTrainers(dir: string, command = [process.execPath, SCRIPT_TRAINER]): void {
   for (const [framework, kind] of [
     ["scripted", "train"],
