@@ -9,8 +9,10 @@ import json
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from vision_trainer.contracts import DatasetManifest
+from vision_trainer.contracts import DatasetManifest, DatasetSample
+from vision_trainer.dataset import DatasetReader
 from vision_trainer.storage import Storage, join_uri
 
 
@@ -59,6 +61,20 @@ def write_dataset(storage: Storage, uri: str, classes: list[str], pictures: Iter
     )
     storage.upload_bytes(manifest.model_dump_json().encode(), join_uri(uri, "MANIFEST.json"))
     return manifest
+
+
+def upload_dataset(storage: Storage, uri: str, folder: Path) -> DatasetManifest:
+    """Puts a canonical version from a local folder (deploy/demo/digit_scenes.py) under `uri`. Returns its manifest."""
+    storage.upload_folder(folder, uri, last="MANIFEST.json")
+    return DatasetManifest.model_validate_json((folder / "MANIFEST.json").read_bytes())
+
+
+def open_folder(folder: Path) -> DatasetReader:
+    """A canonical version in a local folder, read without a storage."""
+    manifest = DatasetManifest.model_validate_json((folder / "MANIFEST.json").read_bytes())
+    lines = gzip.decompress((folder / manifest.samples.name).read_bytes()).splitlines()
+    samples = [DatasetSample.model_validate_json(line) for line in lines]
+    return DatasetReader(manifest, samples, {shard.name: folder / shard.name for shard in manifest.shards})
 
 
 def _shard(name: str, split: str, members: list[Picture]) -> tuple[bytes, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -17,6 +18,14 @@ def main(job: TrainerJob) -> TrainerOutcome:
         raise RuntimeError(f"the password is {secret}")
     if mode == "environment":
         job.events.log("info", " ".join(sorted(os.environ)))
+    if mode == "values":
+        job.events.log("info", json.dumps({name: value for name, value in os.environ.items() if len(value) < 200}))
+    if mode == "artifacts":
+        path = job.work_dir / "one"
+        path.write_text("one")
+        for number in range(120):
+            job.result.add_artifact(path, f"overlays/{number:05d}.jpg")
+        job.result.add_artifact(path, "summary.json")
     if mode == "wait":
         job.events.phase("training")
         while not job.stop.stop_requested:

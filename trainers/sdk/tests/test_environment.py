@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trainer_process import job_environment
 
 from vision_trainer.environment import SECRET_VARIABLES, TrainerEnvironment
@@ -61,6 +63,15 @@ def test_reads_a_complete_environment_and_takes_the_secrets_away() -> None:
         ("CONFIG_JSON", "{"),
         ("CONFIG_JSON", "[1]"),
         ("CONFIG_JSON", '{"a": "' + "x" * 40000 + '"}'),
+        ("CONFIG_JSON", '{"a":' * 5_000),
+        ("CONFIG_JSON", '{"a": NaN}'),
+        ("CONFIG_JSON", '{"a": -1e999}'),
+        ("CONFIG_JSON", '{"a": "\udcff"}'),
+        ("EPOCHS", "١٢"),
+        ("LEARNING_RATE", "1_0"),
+        ("S3_ENDPOINT", "https://["),
+        ("S3_ENDPOINT", "http://host:99999"),
+        ("OUTPUT_URI", "s3://bucket/a\x01b"),
         ("EPOCHS", "0"),
         ("EPOCHS", "1.5"),
         ("EPOCHS", None),
@@ -71,6 +82,9 @@ def test_reads_a_complete_environment_and_takes_the_secrets_away() -> None:
         ("SEED", "-1"),
         ("DEVICE", "tpu"),
         ("NUM_WORKERS", "many"),
+        ("NUM_PROCESSES", "0"),
+        ("NUM_PROCESSES", "two"),
+        ("NUM_PROCESSES", "1000"),
         ("CACHE_DIR", "relative/path"),
         ("BACKEND_BASE_URL", "gateway"),
         ("HEARTBEAT_S", "0"),
@@ -139,6 +153,82 @@ def test_accepts_the_spellings_of_minio_and_r2() -> None:
         assert f"{prefix}_SECRET_ACCESS_KEY" not in environ
     with pytest.raises(TrainerFailure, match="MINIO_ENDPOINT: found"):
         TrainerEnvironment.from_environ(environment(**names, MINIO_ENDPOINT="nowhere"))
+
+
+@pytest.mark.parametrize("kind", ["evaluate", "predict", "export"])
+def test_jobs_about_a_model_need_its_address(kind: str) -> None:
+    left_out = dict.fromkeys(("MODEL_NAME", "EPOCHS", "BATCH_SIZE", "LEARNING_RATE"))
+    with pytest.raises(TrainerFailure, match="MODEL_URI: found nothing, expected a training's checkpoint"):
+        TrainerEnvironment.from_environ(environment(**left_out, JOB_KIND=kind))
+    uri = "s3://bucket/jobs/1/checkpoints/best.json"
+    assert TrainerEnvironment.from_environ(environment(**left_out, JOB_KIND=kind, MODEL_URI=uri)).model_uri == uri
+
+
+def test_the_batch_falls_into_equal_parts_of_the_processes() -> None:
+    env = TrainerEnvironment.from_environ(environment(NUM_PROCESSES="4"))
+    assert (env.num_processes, env.batch_size) == (4, 32)
+    with pytest.raises(TrainerFailure, match=r"BATCH_SIZE: found 32, expected a multiple of NUM_PROCESSES \(3\)"):
+        TrainerEnvironment.from_environ(environment(NUM_PROCESSES="3"))
+    with pytest.raises(TrainerFailure, match="DEVICE: found 'cuda:1', expected cuda, without a number"):
+        TrainerEnvironment.from_environ(environment(NUM_PROCESSES="2", DEVICE="cuda:1"))
+
+
+# Values that break readers: too long, control characters, other alphabets' digits, formats of other languages.
+HOSTILE = [
+    "\n",
+    " ",
+    "x" * 100_000,
+    "\x01\x02",
+    "١٢",
+    "1_000",
+    "0x10",
+    "1e3",
+    "+1",
+    "-0",
+    "NaN",
+    "Infinity",
+    "null",
+    "true\n",
+    "$(reboot)",
+    "`reboot`",
+    "{{7*7}}",
+    "%s%n",
+    "'; drop table jobs; --",
+    "../../../etc/passwd",
+    "\ud800",
+    "s3://bucket/\n",
+    "s3://BUCKET/x",
+    "http://",
+    "https://[",
+    "redis://",
+    "[" * 50_000,
+    '{"a":' * 5_000,
+    '{"a": NaN}',
+    '{"a": 1e999}',
+    '{"a": "\ud800"}',
+]
+
+
+@pytest.mark.parametrize("name", sorted(environment(**REDIS, MODEL_URI="s3://bucket/x", CACHE_DIR="/x")))
+def test_hostile_values_are_read_or_named_never_worse(name: str) -> None:
+    """Either the value is one the contract allows, or exit 2 with its name; no other exception, no long message."""
+    for value in HOSTILE:
+        try:
+            TrainerEnvironment.from_environ(environment(**{**REDIS, name: value}))
+        except TrainerFailure as failure:
+            assert failure.exit_code == 2
+            assert name in failure.message
+            assert len(failure.message.encode()) < 1000
+
+
+@given(name=st.sampled_from(sorted(environment(**HTTP))), value=st.text(max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_read_or_named_never_worse(name: str, value: str) -> None:
+    try:
+        TrainerEnvironment.from_environ(environment(**{**HTTP, name: value}))
+    except TrainerFailure as failure:
+        assert failure.exit_code == 2
+        assert name in failure.message
 
 
 def test_an_ingest_job_needs_no_training_variables() -> None:

@@ -15,6 +15,7 @@ from trainer_process import TRACE_ID, TrainerProcess, job_environment
 from vision_trainer import contracts
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.failures import FAILURE_EXIT_CODES, STOP_EXIT_CODES
+from vision_trainer.nvml import nvml_probe
 from vision_trainer.storage import Storage
 
 TESTS = str(Path(__file__).parent)
@@ -60,7 +61,11 @@ def test_third_party_code_finds_no_secret_in_the_environment(server: S3Server, t
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"EPOCHS": "none"}, "EPOCHS"), ({"JOB_KIND": "export"}, "JOB_KIND"), ({"S3_ENDPOINT": None}, "S3_ENDPOINT")],
+    [
+        ({"EPOCHS": "none"}, "EPOCHS"),
+        ({"JOB_KIND": "export"}, "JOB_KIND"),
+        ({"S3_ENDPOINT": None}, "S3_ENDPOINT"),
+    ],
 )
 def test_a_bad_variable_is_exit_2_and_an_event(
     server: S3Server, tmp_path: Path, changes: dict[str, Any], words: str
@@ -105,6 +110,31 @@ def test_its_own_clock_ends_a_job_that_takes_too_long(server: S3Server, tmp_path
 
 def test_exit_codes_are_those_of_the_contract() -> None:
     assert sorted([*FAILURE_EXIT_CODES.values(), *STOP_EXIT_CODES.values()]) == [2, 3, 4, 5, 10, 11, 12, 20, 21, 22, 70]
+
+
+def test_libraries_keep_quiet_and_stay_inside_of_the_job(server: S3Server, tmp_path: Path) -> None:
+    trainer = start(server, tmp_path, {"mode": "values"}, NUM_PROCESSES="2", OMP_NUM_THREADS=None, HF_HOME="/elsewhere")
+    assert trainer.wait() == 0, trainer.log
+    values = json.loads(trainer.events_of("log")[0]["message"])
+    assert int(values["OMP_NUM_THREADS"]) == max(1, available_cpus() // 2)
+    assert (values["ORT_DISABLE_TELEMETRY"], values["HF_HUB_OFFLINE"]) == ("1", "1")
+    for name in ("HF_HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"):
+        assert "job-5-a1-" in values[name]
+    assert trainer.events_of("started")[0]["world_size"] == 2
+
+
+def test_more_artifacts_than_an_event_holds(server: S3Server, storage: Storage, tmp_path: Path) -> None:
+    trainer = start(server, tmp_path, {"mode": "artifacts"})
+    assert trainer.wait() == 0, trainer.log
+    named = [artifact["name"] for artifact in trainer.events_of("succeeded")[0]["artifacts"]]
+    assert named[0] == "summary.json"
+    assert 10 < len(named) < 121
+    result = storage.read_bytes(f"s3://{server.bucket}/jobs/5/RESULT.json")
+    assert len(contracts.TrainerResult.model_validate_json(result).artifacts) == 121
+
+
+def test_no_probe_where_there_is_no_such_gpu() -> None:
+    assert nvml_probe((63,)) is None
 
 
 def test_cpus_are_counted_by_quota(tmp_path: Path) -> None:

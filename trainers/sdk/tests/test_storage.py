@@ -19,7 +19,7 @@ from vision_trainer.event_sinks import StdoutSink
 from vision_trainer.events import EventPublisher
 from vision_trainer.failures import AttemptReplaced, FailureCode, TrainerFailure
 from vision_trainer.resume import resume_checkpoint
-from vision_trainer.storage import HashMismatch, ObjectMissing, Storage
+from vision_trainer.storage import HashMismatch, ObjectMissing, ObjectTooLarge, Storage
 
 CLASSES = ["cat", "dog"]
 
@@ -64,6 +64,13 @@ def test_objects_carry_their_hash_and_are_verified(storage: Storage, base: str, 
     with pytest.raises(ObjectMissing):
         storage.read_bytes(f"{base}/nothing")
     assert storage.exists(stored.uri)
+    assert storage.stored_sha256(stored.uri) == stored.sha256
+    with pytest.raises(ObjectMissing):
+        storage.stored_sha256(f"{base}/nothing")
+    with pytest.raises(ObjectTooLarge):
+        storage.read_bytes(stored.uri, limit_bytes=4)
+    with pytest.raises(ObjectTooLarge):
+        storage.download(stored.uri, tmp_path / "c", limit_bytes=4)
     storage.delete(stored.uri)
     assert not storage.exists(stored.uri)
 

@@ -11,9 +11,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from .contracts import CheckpointManifest, CheckpointPointer, File
+from .contract_json import to_contract_json
+from .contracts import CheckpointManifest, CheckpointPointer, File, Model
 from .events import EventPublisher
 from .failures import AttemptReplaced, FailureCode, TrainerFailure
 from .storage import Storage, join_uri, sha256_of_file
@@ -35,6 +37,8 @@ class CheckpointIdentity:
     config_hash: str
     classes: list[str]
     versions: dict[str, str]
+    # framework, model_name, task_type, and whatever else the trainer needs to build the model again.
+    model: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -266,7 +270,8 @@ def write_manifest(snapshot: Snapshot, identity: CheckpointIdentity) -> Path:
         config_hash=identity.config_hash,
         classes=identity.classes,
         metrics=dict(snapshot.metrics),
+        model=Model.model_validate(identity.model) if identity.model else None,
     )
     path = snapshot.folder / MANIFEST_NAME
-    path.write_text(manifest.model_dump_json(indent=1))
+    path.write_text(to_contract_json(manifest, indent=1))
     return path

@@ -6,6 +6,14 @@ import math
 import os
 from pathlib import Path
 
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
 
 def available_cpus(root: Path = Path("/")) -> int:
     """CPUs usable by this process, at least 1: the smallest of affinity, cgroup v2 and cgroup v1 quota, rounded up.
@@ -20,6 +28,18 @@ def available_cpus(root: Path = Path("/")) -> int:
         if quota is not None:
             count = min(count, quota)
     return max(1, math.ceil(count))
+
+
+def limit_threads(processes: int = 1) -> int:
+    """Tells the numeric libraries that are loaded later how many threads to start. Returns that number.
+
+    They count the machine's CPUs by themselves, not the quota's, and then stand in each other's way. What the
+    environment says already is left alone. `processes` share the CPUs.
+    """
+    threads = max(1, available_cpus() // processes)
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, str(threads))
+    return threads
 
 
 def _cgroup_v2_quota(root: Path) -> float | None:

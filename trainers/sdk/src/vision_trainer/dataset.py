@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import json
 import mmap
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,18 @@ from pydantic import ValidationError
 
 from .contracts import DatasetManifest, DatasetSample, DatasetShard, Samples
 from .failures import FailureCode, TrainerFailure
-from .storage import HashMismatch, ObjectMissing, Storage, join_uri
+from .sample_checks import check_sample, check_whole
+from .storage import HashMismatch, ObjectMissing, ObjectTooLarge, Storage, join_uri
 
 # (bytes fetched so far, bytes in all)
 DownloadProgress = Callable[[int, int], None]
+
+# A sample's id becomes a file name when a dataset is converted, so it may not hold a path.
+_SAMPLE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_OBJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*")
+# The index of ten million samples stays below; a longer one is no index but a trap.
+_LONGEST_INDEX_BYTES = 8 << 30
+_LONGEST_LINE_BYTES = 64 << 20
 
 
 class DatasetReader:
@@ -35,6 +44,10 @@ class DatasetReader:
         self._maps: dict[str, mmap.mmap] = {}
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[DatasetReader], tuple[DatasetManifest, list[DatasetSample], dict[str, Path]]]:
+        """Another process of the same host opens the same files."""
+        return DatasetReader, (self.manifest, self.samples, self._shards)
+
     @property
     def classes(self) -> list[str]:
         """Class names in index order."""
@@ -46,9 +59,18 @@ class DatasetReader:
 
     def read(self, sample: DatasetSample) -> bytes:
         """The sample's file as it was uploaded. Raises DATASET_INVALID when the shard is too short."""
-        content = self._map(sample.shard)[sample.offset : sample.offset + sample.bytes]
-        if len(content) != sample.bytes:
-            raise _invalid(f"{sample.member} lies outside of shard {sample.shard}")
+        return self._slice(sample.shard, sample.member, sample.offset, sample.bytes)
+
+    def read_mask(self, sample: DatasetSample) -> bytes:
+        """The PNG with the sample's class indices. Raises DATASET_INVALID when there is none."""
+        if sample.mask is None:
+            raise _invalid(f"{sample.id} has no mask")
+        return self._slice(sample.shard, sample.mask.member, sample.mask.offset, sample.mask.bytes)
+
+    def _slice(self, shard: str, member: str, offset: int, size: int) -> bytes:
+        content = self._map(shard)[offset : offset + size]
+        if len(content) != size:
+            raise _invalid(f"{member} lies outside of shard {shard}")
         return content
 
     def _map(self, shard: str) -> mmap.mmap:
@@ -65,16 +87,19 @@ def open_dataset(
     cache_dir: Path,
     *,
     splits: tuple[str, ...] | None = None,
+    task_type: str | None = None,
     on_progress: DownloadProgress = lambda done, total: None,
 ) -> DatasetReader:
     """Fetches what is not yet in `cache_dir`, verified against the manifest, and opens the dataset.
 
     Names of shards and of the index (`shards/train-00000.tar`, `samples.jsonl.gz`) are relative to `dataset_uri`, and a
-    sample names its shard the same way. `splits` limits which shards are fetched (all by default). Raises
-    TrainerFailure: DATASET_INVALID when the version is incomplete or contradicts its manifest, STORAGE_FAILURE when the
-    storage cannot be reached.
+    sample names its shard the same way. `splits` limits which shards are fetched (all by default); `task_type` is the
+    task it must be made for. Raises TrainerFailure: DATASET_INVALID when the version is incomplete, contradicts its
+    manifest or is made for another task, STORAGE_FAILURE when the storage cannot be reached.
     """
     manifest = _read_manifest(storage, dataset_uri)
+    if task_type is not None and manifest.task_type != task_type:
+        raise _invalid(f"it is made for {manifest.task_type}, and the job is {task_type}")
     shards = [shard for shard in manifest.shards if splits is None or shard.split in splits]
     total = manifest.samples.bytes + sum(shard.bytes for shard in shards)
     done = 0
@@ -84,33 +109,81 @@ def open_dataset(
         uri = join_uri(dataset_uri, item.name)
         try:
             paths[item.name] = _cached(storage, uri, cache_dir, item.sha256, item.bytes)
-        except (ObjectMissing, HashMismatch) as error:
+        except (ObjectMissing, ObjectTooLarge, HashMismatch) as error:
             raise _invalid(error.message) from error
         done += item.bytes
         on_progress(done, total)
-    samples = list(_read_samples(paths.pop(manifest.samples.name), set(paths)))
+    samples = list(_read_samples(paths.pop(manifest.samples.name), manifest, set(paths)))
     return DatasetReader(manifest, samples, paths)
+
+
+def training_splits(reader: DatasetReader) -> tuple[list[DatasetSample], list[DatasetSample]]:
+    """(training samples, validation samples): `val`, or `test` where there is no val.
+
+    Raises DATASET_INVALID where one cannot train with them: fewer than two training samples, nothing to validate with,
+    too few classes for the task, an annotation that is missing or out of range. The sentence names the sample.
+    """
+    train, val = reader.split("train"), reader.split("val") or reader.split("test")
+    problem = check_whole(reader.manifest, train, val)
+    if problem:
+        raise _invalid(problem)
+    for sample in (*train, *val):
+        problem = check_sample(sample, reader.manifest)
+        if problem:
+            raise _invalid(f"{sample.id} ({sample.member}) {problem}")
+    return train, val
 
 
 def _read_manifest(storage: Storage, dataset_uri: str) -> DatasetManifest:
     uri = join_uri(dataset_uri, "MANIFEST.json")
     try:
-        return DatasetManifest.model_validate_json(storage.read_bytes(uri))
+        manifest = DatasetManifest.model_validate_json(storage.read_bytes(uri))
     except ObjectMissing as error:
         raise _invalid(f"{uri} does not exist: the version is not complete") from error
+    except ObjectTooLarge as error:
+        raise _invalid(error.message) from error
     except ValidationError as error:
         raise _invalid(f"{uri} is not a dataset manifest: {_first_problem(error)}") from error
+    for name in (manifest.samples.name, *(shard.name for shard in manifest.shards)):
+        if not _OBJECT_NAME.fullmatch(name):
+            raise _invalid(f"{uri} names an object {name[:100]!r}")
+    return manifest
 
 
-def _read_samples(path: Path, shards: set[str]) -> Iterator[DatasetSample]:
-    """The samples whose shard was fetched."""
+def _read_samples(path: Path, manifest: DatasetManifest, shards: set[str]) -> Iterator[DatasetSample]:
+    """The samples whose shard was fetched. The index is held against the manifest: names, splits, number of lines."""
+    split_of = {shard.name: shard.split for shard in manifest.shards}
+    seen: set[str] = set()
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                if json.loads(line)["shard"] in shards:
-                    yield DatasetSample.model_validate_json(line)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        for line in _lines(path):
+            raw = json.loads(line)
+            shard, name = str(raw["shard"]), str(raw["id"])
+            if shard not in split_of:
+                raise _invalid(f"the sample index names a shard that the manifest does not: {shard[:100]!r}")
+            if not _SAMPLE_ID.fullmatch(name) or name in seen:
+                raise _invalid(f"the sample index holds a bad or repeated id {name[:100]!r}")
+            seen.add(name)
+            if shard not in shards:
+                continue
+            sample = DatasetSample.model_validate(raw)
+            if sample.split != split_of[shard]:
+                raise _invalid(f"{name} is of split {sample.split[:100]!r}, its shard is not")
+            yield sample
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _invalid(f"the sample index cannot be read: {type(error).__name__}") from error
+    if len(seen) != manifest.samples.count:
+        raise _invalid(f"the sample index has {len(seen)} lines, the manifest says {manifest.samples.count}")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The unpacked lines. Raises ValueError for an index that unpacks to more than any index holds."""
+    total = 0
+    with gzip.open(path, "rb") as file:
+        while line := file.readline(_LONGEST_LINE_BYTES):
+            total += len(line)
+            if total > _LONGEST_INDEX_BYTES or len(line) >= _LONGEST_LINE_BYTES:
+                raise ValueError("the index is too long")
+            yield line
 
 
 def _cached(storage: Storage, uri: str, cache_dir: Path, sha256: str, size: int) -> Path:
@@ -119,7 +192,7 @@ def _cached(storage: Storage, uri: str, cache_dir: Path, sha256: str, size: int)
     if not _is_complete(path, size):
         with _only_one_process(path):
             if not _is_complete(path, size):
-                storage.download(uri, path, sha256=sha256)
+                storage.download(uri, path, sha256=sha256, limit_bytes=size)
     if path.stat().st_size != size:
         raise _invalid(f"{uri} has {path.stat().st_size} bytes, the manifest says {size}")
     return path

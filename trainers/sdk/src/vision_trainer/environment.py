@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .environment_values import ABSENT, Problems, VariableReader
-from .failures import FailureCode, TrainerFailure
+from .initial_environment import wipe_initial_environment
 
 JOB_KINDS = ("ingest", "train", "evaluate", "predict", "export")
+# Jobs that work on what a training left behind (MODEL_URI).
+DERIVED_KINDS = ("evaluate", "predict", "export")
 EVENT_MODES = ("redis", "http", "stdout")
 STORAGE_TYPES = ("minio", "r2", "s3")
 CONFIG_LIMIT_BYTES = 32 * 1024
@@ -94,6 +96,7 @@ class TrainerEnvironment:
     seed: int
     device: str
     num_workers: int | None
+    num_processes: int
     cache_dir: Path | None
     backend_base_url: str | None
     heartbeat_s: float
@@ -106,16 +109,23 @@ class TrainerEnvironment:
     storage: StorageSettings
 
     @classmethod
-    def from_environ(cls, environ: MutableMapping[str, str] = os.environ) -> TrainerEnvironment:
+    def from_environ(
+        cls, environ: MutableMapping[str, str] = os.environ, *, kinds: Sequence[str] = JOB_KINDS
+    ) -> TrainerEnvironment:
         """Reads and checks all variables, then removes the secrets from `environ`.
 
+        `kinds` are the kinds of jobs that this trainer serves; of another one nothing more is asked.
         Raises TrainerFailure(BAD_CONFIG) with one line a bad variable: its name, what was found, what is expected.
         """
         problems = Problems()
         reader = VariableReader(environ, problems)
         reader.pattern("CONTRACT_VERSION", r"1", "1, the version this trainer speaks")
         job_kind = reader.choice("JOB_KIND", JOB_KINDS)
-        training = job_kind == "train"
+        served = job_kind in kinds
+        if job_kind in JOB_KINDS and not served:
+            problems.add("JOB_KIND", repr(job_kind), f"{' or '.join(kinds)} for this trainer")
+        training = served and job_kind == "train"
+        derived = served and job_kind in DERIVED_KINDS
         traceparent = reader.pattern("TRACEPARENT", _TRACEPARENT, "a W3C traceparent", default=None)
         events = _event_settings(reader)
         settings = cls(
@@ -135,7 +145,9 @@ class TrainerEnvironment:
             output_uri=reader.pattern("OUTPUT_URI", _S3_URI, "s3://bucket/prefix/"),
             resume_uri=reader.pattern("RESUME_URI", _S3_URI, "s3://bucket/prefix/", default=None),
             pretrained_uri=reader.pattern("PRETRAINED_URI", _S3_URI, "s3://bucket/key", default=None),
-            model_uri=reader.pattern("MODEL_URI", _S3_URI, "s3://bucket/key", default=None),
+            model_uri=reader.pattern(
+                "MODEL_URI", _S3_URI, "a training's checkpoint, s3://bucket/key", default=ABSENT if derived else None
+            ),
             config=reader.json_object("CONFIG_JSON", CONFIG_LIMIT_BYTES),
             epochs=reader.integer("EPOCHS", 1, 100_000, default=ABSENT if training else None),
             batch_size=reader.integer("BATCH_SIZE", 1, 65_536, default=ABSENT if training else None),
@@ -145,6 +157,7 @@ class TrainerEnvironment:
             seed=reader.integer("SEED", 0, 2**53 - 1, default=0),
             device=reader.pattern("DEVICE", r"auto|cpu|cuda(:\d{1,2})?", "auto, cpu, cuda or cuda:<n>", default="auto"),
             num_workers=reader.integer("NUM_WORKERS", 0, 256, default=None),
+            num_processes=reader.integer("NUM_PROCESSES", 1, 64, default=1),
             cache_dir=reader.absolute_path("CACHE_DIR"),
             backend_base_url=reader.pattern("BACKEND_BASE_URL", _HTTP_URL, "an http(s) URL", default=None),
             heartbeat_s=reader.number("HEARTBEAT_S", 0.05, 3600.0, default=10.0),
@@ -156,6 +169,7 @@ class TrainerEnvironment:
             events=events,
             storage=_storage_settings(reader),
         )
+        _check_processes(settings, problems)
         problems.raise_if_any()
         remove_secrets(environ)
         return settings
@@ -171,19 +185,27 @@ class TrainerEnvironment:
         )
         return tuple(value for value in found if value)
 
-    def require_kind(self, *kinds: str) -> None:
-        """Raises BAD_CONFIG when this trainer does not serve the requested kind of job."""
-        if self.job_kind not in kinds:
-            raise TrainerFailure(
-                FailureCode.BAD_CONFIG,
-                f"JOB_KIND: found {self.job_kind!r}, expected {' or '.join(kinds)} for this trainer.",
-            )
-
 
 def remove_secrets(environ: MutableMapping[str, str]) -> None:
-    """Deletes every secret variable, so that third-party code and child processes never see one."""
+    """Deletes every secret variable, so that third-party code and child processes never see one.
+
+    Of the process's own environment the initial block is wiped too: /proc/<pid>/environ would go on showing it.
+    """
     for name in SECRET_VARIABLES:
         environ.pop(name, None)
+    if environ is os.environ:
+        wipe_initial_environment(SECRET_VARIABLES)
+
+
+def _check_processes(settings: TrainerEnvironment, problems: Problems) -> None:
+    """The batch is that of all processes together and must fall into equal parts."""
+    processes, batch_size = settings.num_processes, settings.batch_size
+    if processes == 1:
+        return
+    if batch_size is not None and batch_size % processes:
+        problems.add("BATCH_SIZE", str(batch_size), f"a multiple of NUM_PROCESSES ({processes})")
+    if ":" in settings.device:
+        problems.add("DEVICE", repr(settings.device), f"cuda, without a number, for {processes} processes")
 
 
 def _trace_id(reader: VariableReader, traceparent: str | None) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast, overload
+from urllib.parse import urlsplit
 
 from .failures import FailureCode, TrainerFailure
 
@@ -18,6 +19,8 @@ class _Absent:
 
 ABSENT: Final = _Absent()
 _SHOWN_CHARACTERS = 120
+_LONGEST_PATH = 4096
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 
 class Problems:
@@ -75,7 +78,8 @@ class VariableReader:
         value = self._value(name)
         if value is None:
             return cast("str | None", self._default(name, default, expected))
-        if re.fullmatch(regex, value):
+        # Digits and letters are those of ASCII; what cannot be printed is in no value of the contract.
+        if value.isprintable() and re.fullmatch(regex, value, re.ASCII) and ("://" not in value or _is_address(value)):
             return value
         self._problem(name, "a value that is not shown" if secret else _shown(value), expected)
         return ""
@@ -90,7 +94,7 @@ class VariableReader:
         value = self._value(name)
         if value is None:
             return self._default(name, default, expected)
-        if re.fullmatch(r"-?\d{1,18}", value) and minimum <= int(value) <= maximum:
+        if re.fullmatch(r"-?[0-9]{1,18}", value) and minimum <= int(value) <= maximum:
             return int(value)
         self._problem(name, _shown(value), expected)
         return minimum
@@ -103,10 +107,8 @@ class VariableReader:
         value = self._value(name)
         if value is None:
             return self._default(name, default, expected)
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
+        # float() also takes other alphabets' digits, underscores and blanks around.
+        number = float(value) if re.fullmatch(_NUMBER, value) else math.nan
         if math.isfinite(number) and minimum <= number <= maximum and not (above_minimum and number == minimum):
             return number
         self._problem(name, _shown(value), expected)
@@ -128,7 +130,7 @@ class VariableReader:
         value = self._value(name)
         if value is None:
             return None
-        if not Path(value).is_absolute() or "\0" in value:
+        if not Path(value).is_absolute() or not value.isprintable() or len(value) > _LONGEST_PATH:
             self._problem(name, _shown(value), "an absolute path")
         return Path(value)
 
@@ -137,12 +139,14 @@ class VariableReader:
         value = self._value(name)
         if value is None:
             return {}
-        if len(value.encode()) > limit_bytes:
-            self._problem(name, f"{len(value.encode())} bytes", f"at most {limit_bytes} bytes of JSON")
+        size = len(value.encode(errors="surrogatepass"))
+        if size > limit_bytes:
+            self._problem(name, f"{size} bytes", f"at most {limit_bytes} bytes of JSON")
             return {}
         try:
-            parsed = json.loads(value)
-        except ValueError:
+            value.encode()
+            parsed = json.loads(value, parse_constant=_refuse_number, parse_float=_finite)
+        except (ValueError, RecursionError):
             parsed = None
         if isinstance(parsed, dict):
             return parsed
@@ -165,3 +169,21 @@ class VariableReader:
 def _shown(value: str) -> str:
     clipped = value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…"
     return repr(clipped)
+
+
+def _is_address(value: str) -> bool:
+    """Whether a URL has a host, and a port that is one where it names a port."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        return False
+
+
+def _refuse_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)

@@ -55,11 +55,13 @@ class ResultWriter:
         metrics: Mapping[str, float | None],
         *,
         findings: Sequence[Mapping[str, Any]] | None = None,
+        finding_counts: Mapping[str, int] | None = None,
         dataset: Mapping[str, Any] | None = None,
     ) -> None:
         """Uploads RESULT.json; `status` is succeeded or failed. Call it last.
 
-        Of the findings the first 1000 are listed and all are counted. Raises ValueError when the result does not
+        Of the findings the first 1000 are listed and all are counted; `finding_counts` (error, warning) replaces the
+        counting where one finding stands for many. Raises ValueError when the result does not
         conform to the contract, STORAGE_FAILURE when it cannot be uploaded.
         """
         result: dict[str, Any] = {
@@ -73,7 +75,7 @@ class ResultWriter:
         }
         if findings is not None:
             result["findings"] = [dict(finding) for finding in findings[:MAX_FINDINGS]]
-            result["finding_counts"] = {
+            result["finding_counts"] = dict(finding_counts or {}) or {
                 severity: sum(finding["severity"] == severity for finding in findings)
                 for severity in ("error", "warning")
             }

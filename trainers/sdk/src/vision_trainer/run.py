@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -13,7 +14,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .cpu_limits import limit_threads
 from .environment import EventSettings, TrainerEnvironment, remove_secrets
+from .event_encoding import MAX_EVENT_BYTES
 from .event_sinks import open_sink
 from .events import EventPublisher
 from .failures import (
@@ -26,6 +29,7 @@ from .failures import (
     TrainingStopped,
 )
 from .heartbeat import Heartbeat
+from .library_settings import settle_libraries
 from .logs import Redactor, configure_logging
 from .result import ResultWriter
 from .signals import StopController
@@ -85,12 +89,13 @@ def run_trainer(
     (looked up without importing them). `main` uploads everything, writes RESULT.json, and returns.
     """
     try:
-        env = TrainerEnvironment.from_environ()
-        env.require_kind(*kinds)
+        env = TrainerEnvironment.from_environ(kinds=kinds)
     except TrainerFailure as failure:
         return _refuse(failure)
     redact = Redactor(env.secrets)
     configure_logging({"trace_id": env.trace_id, "job_id": env.job_id, "attempt": env.attempt}, redact)
+    # Before a framework is imported: afterwards its pools of threads have their size.
+    limit_threads(env.num_processes)
     stop = StopController(max_runtime_s=env.max_runtime_s, grace_s=env.grace_s, reason_file=env.stop_reason_file)
     stop.install()
     storage = Storage(env.storage)
@@ -107,12 +112,13 @@ def run_trainer(
         {
             "versions": versions,
             "device": expected_device(env.device),
-            "world_size": 1,
+            "world_size": env.num_processes,
             "effective_batch_size": effective_batch_size(env),
         },
     )
     events.phase("preparing")
     work_dir = Path(tempfile.mkdtemp(prefix=f"job-{env.job_id}-a{env.attempt}-"))
+    settle_libraries(work_dir, allow_network=env.allow_network)
     heartbeat = Heartbeat(events, env.heartbeat_s)
     job = TrainerJob(
         env=env,
@@ -164,9 +170,21 @@ def _run_main(
         log.exception("%s", failure.code)
         _publish_failure(job.events, failure, None if error is failure else error)
         return failure.exit_code
-    artifacts = [asdict(artifact) for artifact in job.result.artifacts]
+    artifacts = _fitting([asdict(artifact) for artifact in job.result.artifacts])
     job.events.publish("succeeded", {"metrics": dict(outcome.metrics), "artifacts": artifacts})
     return EXIT_SUCCEEDED
+
+
+def _fitting(artifacts: list[dict[str, object]]) -> list[dict[str, object]]:
+    """As many artifacts as an event has room for, those outside of folders first; RESULT.json names all of them."""
+    room = MAX_EVENT_BYTES * 3 // 4
+    chosen = []
+    for artifact in sorted(artifacts, key=lambda artifact: "/" in str(artifact["name"])):
+        room -= len(json.dumps(artifact, ensure_ascii=False).encode())
+        if room < 0:
+            break
+        chosen.append(artifact)
+    return chosen
 
 
 def _publish_failure(events: EventPublisher, failure: TrainerFailure, cause: BaseException | None) -> None:

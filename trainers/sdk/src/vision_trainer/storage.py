@@ -6,6 +6,7 @@ import hashlib
 import logging
 import mimetypes
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _CHUNK_BYTES = 1 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LARGEST_READ_BYTES = 256 << 20
+_LARGEST_DOWNLOAD_BYTES = 1 << 40
 _FIRST_BACKOFF_S = 0.2
 _LONGEST_BACKOFF_S = 10.0
 # Answers that another try cannot change.
@@ -53,6 +57,15 @@ class ObjectMissing(TrainerFailure):
     def __init__(self, uri: str) -> None:
         super().__init__(FailureCode.STORAGE_FAILURE, f"{uri} does not exist.", retryable=False)
         self.uri = uri
+
+
+class ObjectTooLarge(TrainerFailure):
+    """The object is larger than anything of its kind; it is not read into memory."""
+
+    def __init__(self, uri: str, size: int, limit: int) -> None:
+        super().__init__(
+            FailureCode.STORAGE_FAILURE, f"{uri} has {size} bytes, and at most {limit} are read.", retryable=False
+        )
 
 
 class HashMismatch(TrainerFailure):
@@ -97,26 +110,28 @@ class Storage:
         # Set when a newer attempt owns the job: from then on nothing may be written.
         self.sealed = False
 
-    def read_bytes(self, uri: str) -> bytes:
-        """The whole object. Raises ObjectMissing."""
-        bucket, key = split_uri(uri)
+    def read_bytes(self, uri: str, *, limit_bytes: int = _LARGEST_READ_BYTES) -> bytes:
+        """The whole object. Raises ObjectMissing, and ObjectTooLarge above `limit_bytes`."""
 
         def get() -> bytes:
-            body: bytes = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = self._opened(uri, limit_bytes)["Body"].read()
             return body
 
         return self._patiently(uri, get)
 
-    def download(self, uri: str, path: Path, *, sha256: str | None = None) -> str:
+    def download(
+        self, uri: str, path: Path, *, sha256: str | None = None, limit_bytes: int = _LARGEST_DOWNLOAD_BYTES
+    ) -> str:
         """Downloads to `path` by way of a temporary name and returns the sha256 in hex.
 
-        With `sha256` the content must match (one silent second try, then HashMismatch). Raises ObjectMissing.
+        With `sha256` the content must match (one silent second try, then HashMismatch). Raises ObjectMissing, and
+        ObjectTooLarge before anything of an object above `limit_bytes` is on the disk.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{uuid4().hex}.part")
         try:
             for _ in range(2):
-                found = self._patiently(uri, lambda: self._fetch(uri, partial))
+                found = self._patiently(uri, lambda: self._fetch(uri, partial, limit_bytes))
                 if sha256 is None or found == sha256:
                     partial.replace(path)
                     return found
@@ -174,6 +189,13 @@ class Storage:
             return False
         return True
 
+    def stored_sha256(self, uri: str) -> str | None:
+        """The sha256 in hex that was stored with the object, or None where it has none. Raises ObjectMissing."""
+        bucket, key = split_uri(uri)
+        answer = self._patiently(uri, lambda: self._s3.head_object(Bucket=bucket, Key=key))
+        found = str(answer.get("Metadata", {}).get("sha256", "")).lower()
+        return found if _SHA256.fullmatch(found) else None
+
     def list(self, uri: str) -> Iterator[tuple[str, int]]:
         """(uri, bytes) of every object whose key begins with the key of `uri`."""
         bucket, prefix = split_uri(uri)
@@ -195,15 +217,23 @@ class Storage:
         self._guard_write()
         self._patiently(uri, lambda: self._s3.delete_object(Bucket=bucket, Key=key))
 
-    def _fetch(self, uri: str, path: Path) -> str:
-        bucket, key = split_uri(uri)
+    def _fetch(self, uri: str, path: Path, limit_bytes: int) -> str:
         digest = hashlib.sha256()
-        answer = self._s3.get_object(Bucket=bucket, Key=key)
+        answer = self._opened(uri, limit_bytes)
         with path.open("wb") as file:
             for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
                 digest.update(chunk)
                 file.write(chunk)
         return digest.hexdigest()
+
+    def _opened(self, uri: str, limit_bytes: int) -> Any:
+        """S3's answer, its body not yet read. Raises ObjectTooLarge by what the answer says of its length."""
+        bucket, key = split_uri(uri)
+        answer = self._s3.get_object(Bucket=bucket, Key=key)
+        if answer["ContentLength"] > limit_bytes:
+            answer["Body"].close()
+            raise ObjectTooLarge(uri, answer["ContentLength"], limit_bytes)
+        return answer
 
     def _guard_write(self) -> None:
         if self.sealed:
