@@ -9,14 +9,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from hostile_archives import Entry, zip_of
+from ingest_run import Ingest
+from s3_server import S3Server
 
 ROOT = Path(__file__).resolve().parents[3]
 ZipMaker = Callable[..., Path]
@@ -32,23 +31,6 @@ def make_zip(tmp_path: Path) -> ZipMaker:
         return path
 
     return make
-
-
-@dataclass(frozen=True, slots=True)
-class S3Server:
-    endpoint: str
-    access_key_id: str
-    secret_access_key: str
-    bucket: str
-
-    def client(self) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            region_name="us-east-1",
-        )
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +56,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture
+def ingest(s3: S3Server, tmp_path: Path) -> Iterator[Ingest]:
+    made = Ingest(s3, tmp_path / "work")
+    made.work.mkdir()
+    yield made
+    assert list(made.work.iterdir()) == [], "the trainer leaves nothing on the disk"
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

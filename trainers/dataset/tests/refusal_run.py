@@ -1,5 +1,5 @@
-"""Run as a process of its own: builds a version from every zip in a folder and reports, as one JSON line, the codes of
-each, the peak memory, and every path that was opened for writing."""
+"""Run as a process of its own: builds a version from every `<name>.<task>.zip` in a folder and reports, as one JSON
+line, the codes of each, the peak memory, and every path that was opened for writing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def main(folder: Path, work_root: Path) -> None:
         findings = Findings()
         started = time.monotonic()
         with TemporaryDirectory(dir=work_root) as work:
-            built = build_version(path, Path(work), BuildOptions(), findings, lambda done, total: None)
+            built = build_version(
+                path, Path(work), BuildOptions(task=path.stem.partition(".")[2]), findings, lambda done, total: None
+            )
         answers[path.stem] = {
             "refused": built is None,
             "codes": [finding.code for finding in findings.as_list() if finding.severity == "error"],

@@ -2,118 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from vision_trainer.contracts import DatasetManifest, TrainerEvent, TrainerResult
-from vision_trainer.dataset import open_dataset
-from vision_trainer.environment import StorageSettings
-from vision_trainer.storage import Storage
+from make_upload import FORMATS, damaged, upload_files
+from vision_trainer.contracts import DatasetManifest, DatasetSample
+from vision_trainer.dataset import training_splits
+from vision_trainer.images import sample_image, sample_mask
 
-from conftest import S3Server
 from hostile_archives import Entry, good_entries, zip_of
 from image_files import encoded
-
-PREFIX = "@event "
-
-
-@dataclass
-class Ingest:
-    """One dataset version in the making; `prefix` is a fresh place in the bucket."""
-
-    server: S3Server
-    work: Path
-    prefix: str = field(default_factory=lambda: f"test-{uuid4().hex}")
-
-    def __post_init__(self) -> None:
-        self.s3 = self.server.client()
-
-    def upload(self, *entries: Entry) -> None:
-        self.upload_archive(zip_of(*entries))
-
-    def upload_archive(self, body: bytes) -> None:
-        self.s3.put_object(Bucket=self.server.bucket, Key=f"{self.prefix}/upload.zip", Body=body)
-
-    def environment(self, **changes: str) -> dict[str, str]:
-        here = f"s3://{self.server.bucket}/{self.prefix}"
-        config = {"source_uri": f"{here}/upload.zip", "filename": "my images.zip"}
-        given = {
-            "CONTRACT_VERSION": "1",
-            "JOB_ID": "6",
-            "ATTEMPT": "1",
-            "TRACE_ID": "0123456789abcdef0123456789abcdef",
-            "JOB_KIND": "ingest",
-            "FRAMEWORK": "dataset",
-            "TASK_TYPE": "image_classification",
-            "DATASET_ID": "4",
-            "DATASET_VERSION": "2",
-            "DATASET_URI": f"{here}/datasets/4/v2/",
-            "OUTPUT_URI": f"{here}/jobs/6/",
-            "CONFIG_JSON": json.dumps(config),
-            "SEED": "3",
-            "EVENTS_MODE": "stdout",
-            "STORAGE_TYPE": "minio",
-            "STORAGE_BUCKET": self.server.bucket,
-            "S3_ENDPOINT": self.server.endpoint,
-            "S3_REGION": "us-east-1",
-            "S3_ACCESS_KEY_ID": self.server.access_key_id,
-            "S3_SECRET_ACCESS_KEY": self.server.secret_access_key,
-            "PATH": os.environ["PATH"],
-            "TMPDIR": str(self.work),
-        }
-        return given | changes
-
-    def start(self, **changes: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "dataset_trainer"],
-            env=self.environment(**changes),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, **changes: str) -> tuple[int, list[dict[str, Any]]]:
-        """(exit code, events)"""
-        process = self.start(**changes)
-        out, err = process.communicate(timeout=60)
-        assert self.server.secret_access_key not in out + err
-        return process.returncode, [event for line in out.splitlines() for event in events_in(line)]
-
-    def objects(self, below: str) -> dict[str, bytes]:
-        """Key → content of everything below a folder of the prefix."""
-        bucket, folder = self.server.bucket, f"{self.prefix}/{below}"
-        keys = [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket, Prefix=folder).get("Contents", [])]
-        return {key.removeprefix(folder): self.s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
-
-    def result(self) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads(self.objects("jobs/6/")["RESULT.json"])
-        TrainerResult.model_validate(result)
-        return result
-
-
-@pytest.fixture
-def ingest(s3: S3Server, tmp_path: Path) -> Iterator[Ingest]:
-    made = Ingest(s3, tmp_path / "work")
-    made.work.mkdir()
-    yield made
-    assert list(made.work.iterdir()) == [], "the trainer leaves nothing on the disk"
-
-
-def events_in(line: str) -> Iterator[dict[str, Any]]:
-    if line.startswith(PREFIX):
-        event = json.loads(line.removeprefix(PREFIX))
-        TrainerEvent.model_validate(event)
-        yield event
+from ingest_run import Ingest, events_in
+from s3_server import S3Server
+from test_round_trip import DIGITS, scenes_of
 
 
 def slow_entries() -> list[Entry]:
@@ -153,14 +60,49 @@ def test_a_good_upload_becomes_a_version(ingest: Ingest) -> None:
 def test_the_version_is_what_trainers_read(ingest: Ingest, tmp_path: Path) -> None:
     ingest.upload(*good_entries())
     assert ingest.run()[0] == 0
-    server = ingest.server
-    settings = StorageSettings(
-        "minio", server.bucket, server.endpoint, "us-east-1", True, server.access_key_id, server.secret_access_key
-    )
-    uri = f"s3://{server.bucket}/{ingest.prefix}/datasets/4/v2/"
-    dataset = open_dataset(Storage(settings), uri, tmp_path / "cache")
+    dataset = ingest.open(tmp_path / "cache", "image_classification")
     contents = sorted(dataset.read(sample) for sample in dataset.samples)
     assert contents == sorted(content for _, content in good_entries())
+
+
+@pytest.mark.parametrize(
+    ("task", "format_name"), [(task, format_name) for format_name, tasks in FORMATS.items() for task in tasks]
+)
+def test_every_format_is_what_trainers_train_on(ingest: Ingest, tmp_path: Path, task: str, format_name: str) -> None:
+    scenes = scenes_of(task)
+    ingest.upload(*upload_files(task, format_name, scenes, digits=DIGITS))
+    code, events = ingest.run(TASK_TYPE=task)
+    assert code == 0, events[-1]
+    dataset = ingest.open(tmp_path / "cache", task)
+    train, val = training_splits(dataset)
+    assert (len(train), len(val)) == (12, 6)
+    assert dataset.manifest.source_format == format_name
+    for sample in (train[0], val[-1]):
+        assert sample_image(dataset, sample).size == (96, 96)
+        assert task != "semantic_segmentation" or sample_mask(dataset, sample).shape == (96, 96)
+    version = ingest.objects("datasets/4/v2/")
+    for line in gzip.decompress(version["samples.jsonl.gz"]).splitlines():
+        DatasetSample.model_validate_json(line)
+    assert ingest.result()["dataset"]["source_format"] == format_name
+
+
+def test_a_damaged_upload_of_objects_is_told_and_can_be_skipped(ingest: Ingest) -> None:
+    task = "object_detection"
+    ingest.upload(*damaged(upload_files(task, "voc", scenes_of(task), digits=DIGITS), 3))
+    assert ingest.run(TASK_TYPE=task)[0] == 3
+    result = ingest.result()
+    assert result["finding_counts"]["error"] == 3
+    assert ingest.run(TASK_TYPE=task, ATTEMPT="2", config={"skip_bad_files": True, "format": "voc"})[0] == 0
+    assert ingest.result()["dataset"]["samples"] == 15
+
+
+def test_a_format_that_does_not_fit_is_told(ingest: Ingest) -> None:
+    ingest.upload(*good_entries())
+    code, events = ingest.run(TASK_TYPE="object_detection", config={"format": "image_folder"})
+    assert code == 3
+    assert "use coco or yolo or voc" in events[-1]["data"]["message"]
+    assert ingest.run(TASK_TYPE="object_detection", ATTEMPT="2")[0] == 3
+    assert ingest.result()["findings"][0]["reason"].startswith("Found 12 images. Expected COCO: ")
 
 
 def test_every_object_carries_its_hash(ingest: Ingest) -> None:
@@ -187,12 +129,13 @@ def test_a_bad_upload_is_refused_with_its_findings(ingest: Ingest) -> None:
     assert {finding["code"] for finding in result["findings"]} == {"NOT_AN_IMAGE", "EMPTY_FILE", "STRAY_FILE"}
 
 
-def test_findings_beyond_the_first_thousand_are_counted(ingest: Ingest) -> None:
+def test_equal_findings_are_shown_by_example_and_counted(ingest: Ingest) -> None:
     ingest.upload(*good_entries(), *((f"train/cat/{n}.jpg", b"no") for n in range(1234)))
     assert ingest.run()[0] == 3
     result = ingest.result()
-    assert len(result["findings"]) == 1000
     assert result["finding_counts"] == {"error": 1234, "warning": 0}
+    assert len(result["findings"]) == 21
+    assert result["findings"][-1]["reason"] == "1214 more like these, 1234 in all."
 
 
 def test_a_killed_attempt_leaves_nothing_and_the_next_writes_the_same_bytes(s3: S3Server, tmp_path: Path) -> None:
@@ -242,8 +185,9 @@ def test_a_missing_upload_is_named(ingest: Ingest) -> None:
         ("val_fraction", True),
         ("DATASET_ID", "four"),
         ("DATASET_VERSION", "0"),
-        ("TASK_TYPE", "object_detection"),
-        ("JOB_KIND", "evaluate"),
+        ("format", "tfrecord"),
+        ("TASK_TYPE", "object_recognition"),
+        ("JOB_KIND", "train"),
     ],
 )
 def test_a_bad_setting_is_named(ingest: Ingest, variable: str, value: Any) -> None:

@@ -8,27 +8,27 @@ from collections import Counter
 
 from dataset_trainer.archive import Member
 from dataset_trainer.findings import Findings
-from dataset_trainer.layout import LabelledFile
+from dataset_trainer.labels import SourceFile
 from dataset_trainer.splitting import assign_splits, in_seeded_order
 
 
-def files(counts: dict[str, int], *, copies: int = 1) -> list[LabelledFile]:
+def files(counts: dict[str, int], *, copies: int = 1) -> list[SourceFile]:
     made = []
     for name, count in counts.items():
         for number in range(count):
             info = zipfile.ZipInfo(f"{name}/{number}.png")
             info.CRC, info.file_size = zlib.crc32(f"{name}{number // copies}".encode()), 100
-            made.append(LabelledFile(Member((name, f"{number}.png"), info), None, name))
+            made.append(SourceFile(Member((name, f"{number}.png"), info), None, name))
     return made
 
 
-def split_of(assigned: list[LabelledFile]) -> dict[str, str | None]:
+def split_of(assigned: list[SourceFile]) -> dict[str, str | None]:
     return {file.member.name: file.split for file in assigned}
 
 
 def test_each_class_gives_its_share() -> None:
     assigned = assign_splits(files({"a": 100, "b": 10, "c": 2}), 0.2, 0, Findings())
-    shares = Counter((file.class_name, file.split) for file in assigned)
+    shares = Counter((file.stratum, file.split) for file in assigned)
     assert shares == {
         ("a", "val"): 20, ("a", "train"): 80, ("b", "val"): 2, ("b", "train"): 8, ("c", "val"): 1, ("c", "train"): 1,
     }  # fmt: skip

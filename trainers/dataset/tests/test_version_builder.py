@@ -17,6 +17,7 @@ from dataset_trainer.limits import Limits
 from dataset_trainer.version_builder import BuildOptions, BuiltVersion, build_version
 from hostile_archives import good_entries, zip_of
 from image_files import encoded, noisy
+from upload_parts import coco
 
 
 def build(
@@ -153,3 +154,16 @@ def test_the_caller_can_end_the_work_after_any_image(make_zip: ZipMaker, tmp_pat
     (tmp_path / "work").mkdir()
     with pytest.raises(Enough):
         build_version(make_zip(*good_entries()), tmp_path / "work", BuildOptions(), Findings(), stop)
+
+
+def test_the_caller_can_end_the_work_while_annotations_are_read(tmp_path: Path) -> None:
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    def stop() -> None:
+        raise Enough
+
+    (tmp_path / "upload.zip").write_bytes(coco())
+    options = BuildOptions(task="object_detection")
+    with pytest.raises(Enough):
+        build_version(tmp_path / "upload.zip", tmp_path, options, Findings(), lambda done, total: None, breathe=stop)

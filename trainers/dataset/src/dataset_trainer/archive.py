@@ -200,13 +200,16 @@ def _is_readable_file(info: zipfile.ZipInfo, name: str, limits: Limits, findings
         findings.bad_file(Code.ENCRYPTED, "The file is encrypted; make the zip without a password.", name)
     elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         findings.bad_file(Code.UNSUPPORTED_COMPRESSION, "The file is compressed by another method than deflate.", name)
-    elif info.file_size > limits.file_bytes:
-        findings.bad_file(
-            Code.FILE_TOO_LARGE, f"The file is {info.file_size} bytes; the limit is {limits.file_bytes}.", name
-        )
+    elif info.file_size > (limit := _size_limit(name, limits)):
+        findings.bad_file(Code.FILE_TOO_LARGE, f"The file is {info.file_size} bytes; the limit is {limit}.", name)
     else:
         return True
     return False
+
+
+def _size_limit(name: str, limits: Limits) -> int:
+    """Annotation files that are read piece by piece may be larger than an image, which lies in memory as a whole."""
+    return limits.annotation_bytes if name.lower().endswith((".json", ".jsonl", ".csv")) else limits.file_bytes
 
 
 def _is_new(parts: tuple[str, ...], seen: dict[str, str], findings: Findings) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 from vision_trainer.environment import TrainerEnvironment
 from vision_trainer.failures import FailureCode, TrainerFailure
 
+from .formats import AUTO, FORMATS, TASKS
+
 DEFAULT_VAL_FRACTION = 0.2
 
 
@@ -19,6 +21,8 @@ class IngestConfig:
     filename: str
     skip_bad_files: bool
     val_fraction: float
+    format: str
+    task_type: str
     dataset_id: int
     dataset_version: int
 
@@ -34,11 +38,11 @@ class IngestConfig:
             filename=_filename(env, problems),
             skip_bad_files=_skip_bad_files(env, problems),
             val_fraction=_val_fraction(env, problems),
+            format=_format(env, problems),
+            task_type=_task_type(env, problems),
             dataset_id=_number("DATASET_ID", env.dataset_id, problems),
             dataset_version=_number("DATASET_VERSION", env.dataset_version, problems),
         )
-        if env.task_type != "image_classification":
-            problems.append(_problem("TASK_TYPE", env.task_type, "image_classification"))
         if problems:
             raise TrainerFailure(FailureCode.BAD_CONFIG, " ".join(problems))
         return config
@@ -73,6 +77,21 @@ def _val_fraction(env: TrainerEnvironment, problems: list[str]) -> float:
         return float(value)
     problems.append(_problem("CONFIG_JSON.val_fraction", value, "a number between 0 and 1"))
     return DEFAULT_VAL_FRACTION
+
+
+def _format(env: TrainerEnvironment, problems: list[str]) -> str:
+    value = env.config.get("format", AUTO)
+    if value == AUTO or value in FORMATS:
+        return str(value)
+    problems.append(_problem("CONFIG_JSON.format", value, f"one of {', '.join((AUTO, *FORMATS))}"))
+    return AUTO
+
+
+def _task_type(env: TrainerEnvironment, problems: list[str]) -> str:
+    if env.task_type in TASKS:
+        return str(env.task_type)
+    problems.append(_problem("TASK_TYPE", env.task_type, f"one of {', '.join(TASKS)}"))
+    return TASKS[0]
 
 
 def _number(name: str, value: str | None, problems: list[str]) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from .findings import Code
-from .limits import Limits
+from .limits import DEFAULT_LIMITS, Limits
 
 # A decoder registers itself when imported. These five are all there are: no other parser ever sees an upload.
 DECODERS = (BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
@@ -17,6 +20,11 @@ _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF"
 _HIGH_BIT_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
+_FIRST_SIDEWAYS = 5
+_LARGE_PIXELS = 16_000_000
+_ONE_AT_A_TIME = threading.Lock()
+# Pillow's own guard refuses images of twice this size as soon as their header is read; ours is exact.
+Image.MAX_IMAGE_PIXELS = DEFAULT_LIMITS.image_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,11 @@ class ImageFacts:
     high_bit_depth: bool
     multi_page: bool
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height once the orientation is applied: what a sample states and its coordinates belong to."""
+        return (self.height, self.width) if self.orientation >= _FIRST_SIDEWAYS else (self.width, self.height)
+
 
 class BadImage(Exception):  # noqa: N818 - carries a finding to the caller
     """Why a file cannot be trained on."""
@@ -45,28 +58,50 @@ class BadImage(Exception):  # noqa: N818 - carries a finding to the caller
 
 
 def check_image(data: bytes, limits: Limits) -> ImageFacts:
-    """Decodes the first frame of `data`, a whole file. Raises BadImage.
+    """Decodes the first frame of `data`, a whole file. Raises BadImage."""
+    with open_image(data, limits) as (image, kind):
+        return _facts(image, kind)
 
-    The size is read from the header and checked before any pixel is decoded.
+
+@contextmanager
+def open_image(data: bytes, limits: Limits) -> Iterator[tuple[Image.Image, str]]:
+    """The first frame of `data`, completely decoded, and its format. Raises BadImage.
+
+    The size is read from the header and checked before any pixel is decoded. Safe in several threads, of which only
+    one at a time decodes an image so large that two would not fit into memory.
     """
     if not data:
         raise BadImage(Code.EMPTY_FILE, "The file has zero bytes.")
     kind = _sniff(data)
-    with warnings.catch_warnings():
-        # Broken EXIF and the like are no reason to refuse a picture that decodes; a bomb is.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(io.BytesIO(data), formats=(kind,)) as image:
-                return _decode(image, kind, limits)
-        except BadImage:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise _too_large(limits) from None
-        except MemoryError:
-            raise BadImage(Code.IMAGE_TOO_LARGE, "The image does not fit into memory.") from None
-        except Exception as error:  # decoders raise whatever a hostile file makes them stumble over
-            raise _broken(data, kind, error) from error
+    try:
+        with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+            _check_header(image, kind, limits)
+            with large_image_turn(image.width * image.height):
+                image.load()
+                yield image, kind
+    except BadImage:
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large(limits) from None
+    except MemoryError:
+        raise BadImage(Code.IMAGE_TOO_LARGE, "The image does not fit into memory.") from None
+    except Exception as error:  # decoders raise whatever a hostile file makes them stumble over
+        raise _broken(data, kind, error) from error
+
+
+def large_image_turn(pixels: int) -> AbstractContextManager[object]:
+    """To be entered while working on the pixels of an image: of the large ones only one is worked on at a time."""
+    return _ONE_AT_A_TIME if pixels > _LARGE_PIXELS else nullcontext()
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Broken EXIF and the like are no reason to refuse a picture that decodes, nor to write it into the log.
+
+    Filters are the process's: to be entered once, around all threads that decode.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        yield
 
 
 def _sniff(data: bytes) -> str:
@@ -89,13 +124,15 @@ def _sniff(data: bytes) -> str:
     raise BadImage(Code.NOT_AN_IMAGE, f"The file is named like an image but its content is {what}.")
 
 
-def _decode(image: Image.Image, kind: str, limits: Limits) -> ImageFacts:
-    width, height = image.size
-    if width * height > limits.image_pixels:
+def _check_header(image: Image.Image, kind: str, limits: Limits) -> None:
+    if image.width * image.height > limits.image_pixels:
         raise _too_large(limits)
     if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
         raise BadImage(Code.IMAGE_ANIMATED, "The image is an animation; use single frames.")
-    image.load()
+
+
+def _facts(image: Image.Image, kind: str) -> ImageFacts:
+    width, height = image.size
     mode = image.mode
     orientation = _orientation(image, kind)
     flat = image if mode in ("L", "RGB") else image.convert("RGB")

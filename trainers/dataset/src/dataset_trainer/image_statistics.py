@@ -45,8 +45,9 @@ class ImageStatistics:
         first = self.count == 0
         self.count += 1
         self.rotated += facts.orientation != 1
-        self._width.add(facts.width, first)
-        self._height.add(facts.height, first)
+        width, height = facts.upright_size
+        self._width.add(width, first)
+        self._height.add(height, first)
         self._formats[facts.extension] += 1
         if split != "train":
             return

@@ -14,7 +14,7 @@ from vision_trainer.storage import join_uri
 from .config import IngestConfig
 from .fetching import Upload, fetch_upload
 from .findings import Findings
-from .version_builder import SAMPLES_NAME, SOURCE_FORMAT, BuildOptions, BuiltVersion, build_version
+from .version_builder import SAMPLES_NAME, BuildOptions, BuiltVersion, build_version
 
 _EVENT_EVERY_S = 0.5
 
@@ -24,9 +24,11 @@ def ingest(job: TrainerJob) -> TrainerOutcome:
     config = IngestConfig.from_environment(job.env)
     findings = Findings(skip_bad_files=config.skip_bad_files)
     source = fetch_upload(job, config.source_uri, findings)
-    options = BuildOptions(seed=job.env.seed, val_fraction=config.val_fraction)
+    options = BuildOptions(job.env.seed, config.val_fraction, config.task_type, config.format)
     progress = _ImageProgress(job)
-    built = None if source is None else build_version(source.path, job.work_dir, options, findings, progress)
+    built = None
+    if source is not None:
+        built = build_version(source.path, job.work_dir, options, findings, progress, breathe=job.leave_if_stopped)
     job.leave_if_stopped()
     if source is None or built is None:
         _write_result(job, "failed", findings, None)
@@ -34,7 +36,7 @@ def ingest(job: TrainerJob) -> TrainerOutcome:
     manifest = _manifest(job, config, source, built, findings)
     _upload(job, built, manifest)
     _write_result(job, "succeeded", findings, _summary(built))
-    job.events.log("info", f"{built.samples_count} images in {len(built.classes)} classes are ready.")
+    job.events.log("info", f"{built.samples_count} images ({built.format}, {len(built.classes)} classes) are ready.")
     return TrainerOutcome(metrics={})
 
 
@@ -96,11 +98,12 @@ def _manifest(
     job: TrainerJob, config: IngestConfig, source: Upload, built: BuiltVersion, findings: Findings
 ) -> dict[str, Any]:
     """`DatasetManifest` of shared-contracts. Holds no time and no attempt: a second attempt writes the same bytes."""
+    keypoints = {} if built.keypoints is None else {"keypoints": built.keypoints}
     return {
         "v": 1,
         "dataset_id": config.dataset_id,
         "version": config.dataset_version,
-        "task_type": job.env.task_type,
+        "task_type": config.task_type,
         "classes": built.classes,
         "counts": built.counts,
         "class_counts": built.class_counts,
@@ -120,25 +123,26 @@ def _manifest(
             "sha256": built.samples_sha256,
             "count": built.samples_count,
         },
-        "source_format": SOURCE_FORMAT,
+        "source_format": built.format,
         "source": {
             "filename": config.filename,
             "bytes": source.bytes,
             "sha256": source.sha256,
             "layout": built.layout,
             "seed": job.env.seed,
-            "val_fraction": config.val_fraction if built.layout == "class" else None,
+            "val_fraction": config.val_fraction if built.split_here else None,
             "skip_bad_files": config.skip_bad_files,
             "ignored_files": built.ignored,
         },
         "statistics": built.statistics,
         "finding_counts": findings.counts(),
+        **keypoints,
     }
 
 
 def _summary(built: BuiltVersion) -> dict[str, Any]:
     return {
-        "source_format": SOURCE_FORMAT,
+        "source_format": built.format,
         "classes": built.classes,
         "counts": built.counts,
         "samples": built.samples_count,
@@ -151,5 +155,6 @@ def _write_result(job: TrainerJob, status: str, findings: Findings, dataset: dic
         status,
         {},
         findings=findings.for_result(),
+        finding_counts=findings.counts(),
         dataset=dataset,
     )

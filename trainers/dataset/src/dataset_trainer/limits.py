@@ -25,6 +25,22 @@ class Limits:
     path_bytes: int = 1024
     component_bytes: int = 255
     shard_bytes: int = 256 * MIB
+    # Annotation files: the big ones (JSON, JSON lines, CSV) are read piece by piece, the others whole.
+    annotation_bytes: int = GIB
+    annotation_piece_bytes: int = 16 * MIB
+    text_bytes: int = 4 * MIB
+    yaml_bytes: int = 256 * 1024
+    xml_depth: int = 20
+    xml_elements: int = 100_000
+    annotations: int = 20_000_000
+    images: int = 1_000_000
+    classes: int = 10_000
+    # Per image; the contract's limits of a sample, and one that keeps its line of the index small.
+    objects: int = 5_000
+    captions: int = 50
+    caption_characters: int = 2_000
+    sample_numbers: int = 500_000
+    keypoints: int = 200
 
 
 DEFAULT_LIMITS = Limits()

@@ -44,20 +44,24 @@ class ShardWriter:
         self._samples = 0
         self.shards: list[Shard] = []
 
-    def add(self, member: str, data: bytes) -> StoredMember:
-        """Appends one file. Opens the next shard when this one would grow beyond the limit."""
-        if self._file is not None and self._file.tell() + _tar_bytes(len(data)) > self._shard_bytes:
+    def add_sample(self, members: list[tuple[str, bytes]]) -> list[StoredMember]:
+        """Appends the (name, content) of one sample: all into one shard, the next one when this would grow too long."""
+        size = sum(_tar_bytes(len(data)) for _, data in members)
+        if self._file is not None and self._file.tell() + size > self._shard_bytes:
             self.close()
         if self._file is None:
             self._file = self._path().open("wb")
+        self._samples += 1
+        return [self._append(self._file, member, data) for member, data in members]
+
+    def _append(self, file: BinaryIO, member: str, data: bytes) -> StoredMember:
         # TarInfo's defaults are the deterministic ones: mode 0644, no owner, time 0.
         info = tarfile.TarInfo(member)
         info.size = len(data)
-        self._file.write(info.tobuf(tarfile.USTAR_FORMAT))
-        offset = self._file.tell()
-        self._file.write(data)
-        self._file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
-        self._samples += 1
+        file.write(info.tobuf(tarfile.USTAR_FORMAT))
+        offset = file.tell()
+        file.write(data)
+        file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
         return StoredMember(self._name(), member, offset)
 
     def close(self) -> None:

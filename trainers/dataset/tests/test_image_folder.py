@@ -8,12 +8,21 @@ import pytest
 
 from dataset_trainer.archive import Listing, Member
 from dataset_trainer.findings import Findings
-from dataset_trainer.layout import find_layout
+from dataset_trainer.image_folder import read_image_folder
+from dataset_trainer.inventory import Inventory
+from dataset_trainer.labels import Source
 
 
 def listing(*names: str) -> Listing:
     members = [Member(tuple(name.split("/")), zipfile.ZipInfo(name)) for name in names]
     return Listing(files=members)
+
+
+def found_in(names: tuple[str, ...], findings: Findings | None = None) -> Source:
+    findings = findings or Findings()
+    found = read_image_folder(Inventory(listing(*names), findings), findings)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -36,27 +45,23 @@ def listing(*names: str) -> Listing:
     ],
 )
 def test_finds_splits_and_classes(names: tuple[str, ...], layout: str, labelled: set[tuple[str | None, str]]) -> None:
-    found = find_layout(listing(*names), Findings())
-    assert found is not None
-    assert found.name == layout
-    assert {(file.split, file.class_name) for file in found.files} == labelled
+    found = found_in(names)
+    assert found.layout == layout
+    assert {(file.split, file.stratum) for file in found.files} == labelled
 
 
 def test_classes_are_sorted_by_code_point() -> None:
-    found = find_layout(listing("10/1.png", "2/1.png", "é/1.png", "Z/1.png"), Findings())
-    assert found is not None
-    assert found.classes == ["10", "2", "Z", "é"]
+    found = found_in(("10/1.png", "2/1.png", "é/1.png", "Z/1.png"))
+    assert found.labeller.classes() == ["10", "2", "Z", "é"]
 
 
 def test_stray_files_are_warned_about_and_left_out() -> None:
     findings = Findings()
-    found = find_layout(listing("a/1.png", "b/1.png", "b/labels.csv", "notes.txt"), findings)
-    assert found is not None
+    found_in(("a/1.png", "b/1.png", "b/labels.csv", "notes.txt"), findings)
     assert [finding.file for finding in findings.as_list()] == ["b/labels.csv", "notes.txt"]
     assert findings.counts() == {"error": 0, "warning": 2}
 
 
 def test_a_top_folder_that_is_itself_a_class_is_not_skipped() -> None:
-    found = find_layout(listing("cat/1.png", "cat/2.png"), Findings())
-    assert found is not None
-    assert found.classes == ["cat"]
+    found = found_in(("cat/1.png", "cat/2.png"))
+    assert found.labeller.classes() == ["cat"]
