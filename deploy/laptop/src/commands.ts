@@ -15,6 +15,7 @@ type Options = {
   lines?: string;
   allModels?: boolean;
   core?: boolean;
+  list?: boolean;
   only?: string;
   task?: string;
   jobs?: string;
@@ -107,9 +108,10 @@ function registerWork(program: Command): void {
   add(program, "fix", "repair format, imports and generated files").action(
     guarded(async (_args, { json = false }) => (await import("./check.ts")).fix(json)),
   );
-  add(program, "conformance <folder>", "whether a trainer keeps the contract, requirement by requirement")
+  add(program, "conformance [folder]", "whether a trainer keeps the contract, requirement by requirement")
     .option("--core", "only what is asked of a trainer that only trains")
     .option("--only <numbers>", "these requirements, such as 201,404")
+    .option("--list", "the requirements, by number")
     .option("--task <task>", "this task instead of all that conformance.json names")
     .option("--jobs <count>", "trainers at once", "2")
     .action(

@@ -2,7 +2,14 @@ import { join } from "node:path";
 import { ROOT } from "./paths.ts";
 import { commandRunner } from "./suite.ts";
 
-type ConformanceOptions = { json?: boolean; core?: boolean; only?: string; task?: string; jobs?: string };
+type ConformanceOptions = {
+  json?: boolean;
+  core?: boolean;
+  list?: boolean;
+  only?: string;
+  task?: string;
+  jobs?: string;
+};
 
 /**
  * `./vp conformance <trainer folder>`: runs the kit, which builds on this package, as a program of its own.
@@ -13,7 +20,7 @@ export function conformance(folder: string, options: ConformanceOptions): Promis
     const value = options[name];
     return value === undefined ? [] : [`--${name}`, value];
   });
-  const flags = (["core", "json"] as const).filter((name) => options[name]).map((name) => `--${name}`);
+  const flags = (["core", "list", "json"] as const).filter((name) => options[name]).map((name) => `--${name}`);
   const args = [join(ROOT, "conformance/src/main.ts"), folder, ...named, ...flags];
   return commandRunner(false)(process.execPath, args, { cwd: process.cwd() });
 }

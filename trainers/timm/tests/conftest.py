@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -14,6 +15,10 @@ from real_services import S3Server, s3_server
 from trainer_process import TrainerProcess, job_environment
 from vision_trainer.storage import Storage
 
+# Before a test imports onnxruntime, which would report home.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# As in the trainer: threads that spin while they wait stop everything else on a busy machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 _JOB_IDS = count(1000)
 
 
@@ -27,7 +32,7 @@ class Digits:
 
 @dataclass(frozen=True)
 class Jobs:
-    """Starts training jobs against the S3 server."""
+    """Starts jobs against the S3 server."""
 
     server: S3Server
     digits: Digits
@@ -48,9 +53,29 @@ class Jobs:
         )
         return TrainerProcess("timm_trainer", environment, self.folder)
 
+    def derive(self, kind: str, trained: int, *, dataset: str | None = None, **changes: str | None) -> TrainerProcess:
+        """Starts an evaluate, predict or export job on the best checkpoint of a training."""
+        no_training: dict[str, str | None] = {"EPOCHS": None, "BATCH_SIZE": None, "LEARNING_RATE": None}
+        best = f"{self.output_uri(trained)}/checkpoints/best.json"
+        named = {**no_training, "JOB_KIND": kind, "MODEL_URI": best, "CONFIG_JSON": "{}", **changes}
+        return self.start(None, dataset=dataset, **named)
+
+    def artifact(self, trainer: TrainerProcess, storage: Storage, name: str) -> bytes:
+        """The content of an artifact of a job that succeeded."""
+        artifacts = trainer.events_of("succeeded")[0]["artifacts"]
+        return storage.read_bytes(next(artifact["uri"] for artifact in artifacts if artifact["name"] == name))
+
     def output_uri(self, job_id: int) -> str:
         """Where the job's objects lie."""
         return f"s3://{self.server.bucket}/jobs/{job_id}"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that is over."""
+
+    job_id: int
+    process: TrainerProcess
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +108,22 @@ def digits(server: S3Server, storage: Storage) -> Digits:
 def jobs(server: S3Server, digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     """Starts jobs."""
     return Jobs(server, digits, tmp_path_factory.mktemp("jobs"))
+
+
+@pytest.fixture(scope="session")
+def trained(jobs: Jobs) -> Trained:
+    """The one long training of these tests: all digits, until it knows them."""
+    job_id = jobs.new_id()
+    trainer = jobs.start(
+        job_id,
+        dataset=jobs.digits.all_uri,
+        EPOCHS="6",
+        BATCH_SIZE="64",
+        LEARNING_RATE="0.01",
+        CONFIG_JSON='{"image_size": 32}',
+    )
+    assert trainer.wait() == 0, trainer.log
+    return Trained(job_id, trainer)
 
 
 def digit_pictures(size: int) -> list[Picture]:

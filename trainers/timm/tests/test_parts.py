@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
-import jsonschema
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from vision_trainer import contracts
 from vision_trainer.event_sinks import StdoutSink
 from vision_trainer.events import EventPublisher
-from vision_trainer.failures import TrainerFailure
 
-from timm_trainer import catalogue
-from timm_trainer.images import PRESETS, evaluation_picture, training_picture
-from timm_trainer.learner import Learner
+from timm_trainer.augmentation import PRESETS, mix_pairs, training_picture
+from timm_trainer.batch_finder import largest_fitting_batch
+from timm_trainer.images import evaluation_picture
+from timm_trainer.learner import Learner, balanced_weights
+from timm_trainer.loader import Batch
 from timm_trainer.model import ModelInput
-from timm_trainer.sampling import batches, sample_rng, steps_per_epoch
+from timm_trainer.sampling import batches, sample_rng, step_plans, step_rng, steps_per_epoch
 from timm_trainer.schedule import learning_rate
-from timm_trainer.settings import TimmSettings, read_settings
+from timm_trainer.settings import TimmSettings
 
 SHAPE = ModelInput(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -57,27 +57,54 @@ def test_a_picture_depends_on_nothing_but_its_own_generator(preset: str, size: t
     assert evaluation_picture(image, 32).shape == (32, 32, 3)
 
 
-def test_trainer_json_is_up_to_date_and_conforms() -> None:
-    text = catalogue.TRAINER_JSON.read_text(encoding="utf-8")
-    assert text == catalogue.render(), "run: python -m timm_trainer.catalogue"
-    contracts.TrainerManifest.model_validate_json(text)
-    jsonschema.Draft202012Validator.check_schema(json.loads(text)["hyperparameters"])
+@given(st.integers(0, 1000), st.integers(2, 300), st.integers(1, 4), st.data())
+def test_processes_share_an_epoch_out(seed: int, count: int, world: int, data: Any) -> None:
+    size = world * data.draw(st.integers(1, 16))
+    shares = [list(step_plans(seed, 3, max(count, 2 * world), size, 0, rank, world)) for rank in range(world)]
+    alone = list(batches(seed, 3, max(count, 2 * world), size, 0, world))
+    for step, whole in enumerate(alone):
+        mine = [shares[rank][step] for rank in range(world)]
+        assert sorted(index for plan in mine for index in plan.indices) == sorted(whole)
+        assert all(plan.total == len(whole) and plan.indices for plan in mine)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [{}, {"image_size": 64}, {"image_size": 5}, {"augmentation": "wild"}, {"unknown": 1}, {"clip_grad": None},
-     {"clip_grad": 0}, {"momentum": 1}, {"weight_decay": 1}, {"amp": "yes"}, {"num_workers": 2}],
-)  # fmt: skip
-def test_the_schema_and_the_trainer_agree(config: dict[str, Any]) -> None:
-    schema_says = jsonschema.Draft202012Validator(catalogue.hyperparameters()).is_valid(config)
-    try:
-        read_settings(config)
-        trainer_says = True
-    except TrainerFailure as failure:
-        trainer_says = False
-        assert next(iter(config)) in failure.message
-    assert schema_says == trainer_says
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.4, 1.0)])
+def test_mixing_keeps_what_it_says(mixup: float, cutmix: float) -> None:
+    augmentation = replace(PRESETS["light"], mixup_alpha=mixup, cutmix_alpha=cutmix)
+    pictures = np.stack([np.full((40, 40, 3), 200 * number, dtype=np.uint8) for number in range(2)])
+    for step in range(20):
+        mixed, share = mix_pairs(pictures, augmentation, step_rng(1, 2, step, 0))
+        again, _ = mix_pairs(pictures, augmentation, step_rng(1, 2, step, 0))
+        assert (mixed == again).all()
+        assert mixed.dtype == np.uint8
+        # The second picture is 200 where it is its own and 0 where it is its partner's.
+        assert mixed[1].mean() / 200 == pytest.approx(share, abs=0.01)
+        if not mixup and not cutmix:
+            assert share == 1.0
+
+
+def test_the_loss_of_mixed_and_weighted_images_is_the_formula() -> None:
+    images = torch.randint(0, 255, (6, 8, 8, 3), dtype=torch.uint8)
+    labels = torch.tensor([0, 0, 0, 1, 2, 2])
+    weights = balanced_weights(labels.tolist(), 4)
+    assert weights == pytest.approx([2 / 3, 2.0, 1.0, 0.0])
+    assert sum(weights[label] for label in labels.tolist()) / 6 == pytest.approx(1.0)
+    settings = TimmSettings(ema_decay=0.0, label_smoothing=0.0, optimizer="sgd", momentum=0.0, weight_decay=0.0)
+    torch.manual_seed(0)
+    one = Learner(MemoryFullAbove(16), settings, SHAPE, torch.device("cpu"), 0.1, None, class_weights=weights)
+    with torch.no_grad():
+        likelihood = one.model(one.normalise(images)).log_softmax(dim=1)
+    rows = torch.arange(6)
+    own = -(torch.tensor(weights)[labels] * likelihood[rows, labels])
+    partner = -(torch.tensor(weights)[labels.flip(0)] * likelihood[rows, labels.flip(0)])
+    expected = (0.7 * own + 0.3 * partner).mean()
+    assert one.update(Batch(images, labels, 6, 0.7), 0.1, 0).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_largest_batch_that_fits_is_found() -> None:
+    settings = TimmSettings(grad_accumulation=4)
+    for limit, most, found in ((1, 64, 1), (5, 64, 4), (16, 64, 16), (1000, 64, 64)):
+        assert largest_fitting_batch(MemoryFullAbove(limit), settings, SHAPE, torch.device("cpu"), most) == found
 
 
 class MemoryFullAbove(torch.nn.Module):
@@ -109,14 +136,14 @@ def test_a_full_gpu_means_smaller_parts_of_the_same_batch(capsys: pytest.Capture
     roomy = learner(MemoryFullAbove(16), events)
     torch.manual_seed(0)
     tight = learner(MemoryFullAbove(4), events)
-    losses = [one.update(images, labels, 0.1, 0).item() for one in (roomy, tight)]
+    losses = [one.update(Batch(images, labels, 16), 0.1, 0).item() for one in (roomy, tight)]
     assert tight.parts == 4
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     for ours, theirs in zip(tight.model.parameters(), roomy.model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
     hopeless = learner(MemoryFullAbove(1), events)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        hopeless.update(images, labels, 0.1, 0)
+        hopeless.update(Batch(images, labels, 16), 0.1, 0)
     assert events.close(5)
     assert "oom_retry" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""`python -m timm_trainer`: one training job, told by its environment (contract.md).
+"""`python -m timm_trainer`: one job, told by its environment (contract.md).
 
 Nothing heavy is imported here, so that `started` is out within a fraction of a second.
 """
@@ -21,7 +21,7 @@ def _translate(error: BaseException) -> TrainerFailure | None:
     return translate(error)
 
 
-def _train(job: TrainerJob) -> TrainerOutcome:
+def _main(job: TrainerJob) -> TrainerOutcome:
     from .start import start
 
     return start(job)
@@ -30,9 +30,9 @@ def _train(job: TrainerJob) -> TrainerOutcome:
 if __name__ == "__main__":
     exit_process(
         run_trainer(
-            _train,
-            kinds=("train",),
-            packages=("torch", "torchvision", "timm", "timm-trainer"),
+            _main,
+            kinds=("train", "evaluate", "predict", "export"),
+            packages=("torch", "torchvision", "timm", "onnx", "onnxruntime", "timm-trainer"),
             translate=_translate,
             effective_batch_size=_effective_batch_size,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _NAMES = ("torch._dynamo", "torch._dynamo.utils")
@@ -34,6 +34,8 @@ def postpone_compiler() -> None:
     dynamo.__path__ = []
     dynamo.disable = _disable  # type: ignore[attr-defined]
     dynamo.graph_break = lambda *_, **__: None  # type: ignore[attr-defined]
+    # What torch.distributed asks for when a process group is made: there is nothing to forget.
+    dynamo.trace_rules = SimpleNamespace(clear_lru_cache=lambda: None)  # type: ignore[attr-defined]
     details = _StandIn("torch._dynamo.utils")
     # Tells torchvision whether it may compile roi_align: no.
     details.is_compile_supported = lambda device: False  # type: ignore[attr-defined]

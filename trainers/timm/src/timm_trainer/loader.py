@@ -5,26 +5,51 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .images import Augmentation, ImageSource, Picture, evaluation_picture, training_picture
-from .sampling import sample_rng
+from .augmentation import Augmentation, mix_pairs, training_picture
+from .images import ImageSource, evaluation_picture
+from .sampling import StepPlan, mixed_size, sample_rng, step_rng
 
-# (images: batch x size x size x 3 uint8, labels: batch int64)
-Batch = tuple[Tensor, Tensor]
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+# Fixed, whatever the training's batch: the same model on the same images gives the same figures to the last bit.
+EVALUATION_BATCH = 64
+
+
+class Batch(NamedTuple):
+    """Images: batch x size x size x 3 uint8; labels: batch int64; `share` of each image is its own (mixup, CutMix).
+
+    The rest of it is the partner's from the other end of the batch. `total` images are in the batches of all processes.
+    """
+
+    images: Tensor
+    labels: Tensor
+    total: int
+    share: float = 1.0
+
+
+class EvaluationBatch(NamedTuple):
+    """The images of an evaluation in order; `indices` say which of the split they are."""
+
+    indices: list[int]
+    images: Tensor
+    labels: Tensor
 
 
 def prefetch(
-    make: Callable[[list[int]], Batch], index_lists: Iterable[list[int]], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Batch]:
-    """The batches of `index_lists` in order, at most `ahead` of them prepared in advance."""
-    waiting: deque[Future[Batch]] = deque()
+    make: Callable[[Item], Made], items: Iterable[Item], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[Made]:
+    """What `make` makes of the items, in order, at most `ahead` of them in advance."""
+    waiting: deque[Future[Made]] = deque()
     try:
-        for indices in index_lists:
-            waiting.append(pool.submit(make, indices))
+        for item in items:
+            waiting.append(pool.submit(make, item))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -35,42 +60,70 @@ def prefetch(
 
 
 class TrainingBatches:
-    """Makes the augmented batches of one epoch. Each image's augmentation follows from (seed, epoch, index) alone."""
+    """Makes the augmented batches of one epoch.
 
-    def __init__(self, source: ImageSource, size: int, augmentation: Augmentation, seed: int, *, pin: bool) -> None:
+    An image's augmentation follows from (seed, epoch, index) alone, a batch's mixing from (seed, epoch, step, rank).
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        size: int,
+        augmentation: Augmentation,
+        seed: int,
+        *,
+        rank: int = 0,
+        mixed_sizes: bool = False,
+        pin: bool = False,
+    ) -> None:
         self._source = source
         self._size = size
         self._augmentation = augmentation
         self._seed = seed
+        self._rank = rank
+        self._mixed_sizes = mixed_sizes
         self._pin = pin
-        self.epoch = 0
 
-    def make(self, epoch: int, indices: list[int]) -> Batch:
-        """The batch of these images as augmented in this epoch."""
-        pictures = [
-            training_picture(
-                self._source.image(index), self._size, self._augmentation, sample_rng(self._seed, epoch, index)
-            )
-            for index in indices
-        ]
-        return _stack(pictures, [self._source.samples[index].label or 0 for index in indices], pin=self._pin)
+    def make(self, epoch: int, plan: StepPlan) -> Batch:
+        """The batch of a step as augmented in this epoch."""
+        size = mixed_size(self._seed, epoch, plan.step, self._size) if self._mixed_sizes else self._size
+        pictures = np.stack(
+            [
+                training_picture(
+                    self._source.image(index), size, self._augmentation, sample_rng(self._seed, epoch, index)
+                )
+                for index in plan.indices
+            ]
+        )
+        rng = step_rng(self._seed, epoch, plan.step, self._rank)
+        pictures, share = mix_pairs(pictures, self._augmentation, rng)
+        labels = torch.tensor([self._source.samples[index].label or 0 for index in plan.indices], dtype=torch.int64)
+        images = torch.from_numpy(pictures)
+        if self._pin:
+            images, labels = images.pin_memory(), labels.pin_memory()
+        return Batch(images, labels, plan.total, share)
 
 
 class EvaluationBatches:
-    """The batches of an evaluation split; kept, because they never change, where `keep` says they fit in memory."""
+    """The batches of an evaluation split; kept, because they never change, where `keep` says they fit in memory.
 
-    def __init__(self, source: ImageSource, size: int, batch_size: int, *, pin: bool, keep: bool) -> None:
+    With several processes, each takes every `world`-th batch; `rounds` is the number of batches of the busiest.
+    """
+
+    def __init__(
+        self, source: ImageSource, size: int, *, rank: int = 0, world: int = 1, pin: bool = False, keep: bool = False
+    ) -> None:
         self._source = source
         self._size = size
         self._pin = pin
-        self._lists = [
-            list(range(first, min(first + batch_size, len(source)))) for first in range(0, len(source), batch_size)
-        ]
+        starts = range(0, len(source), EVALUATION_BATCH)
+        self.rounds = -(-len(starts) // world)
+        self._lists = [list(range(first, min(first + EVALUATION_BATCH, len(source)))) for first in starts[rank::world]]
         self._keep = keep
-        self._kept: list[Batch] = []
+        self._kept: list[EvaluationBatch] = []
 
-    def __call__(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Batch]:
-        """All batches, in order."""
+    def __call__(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[EvaluationBatch]:
+        """All batches of this process, in order."""
         if self._kept:
             yield from self._kept
             return
@@ -82,12 +135,12 @@ class EvaluationBatches:
         # Only a complete pass is worth keeping.
         self._kept = made
 
-    def _make(self, indices: list[int]) -> Batch:
-        pictures = [evaluation_picture(self._source.image(index), self._size) for index in indices]
-        return _stack(pictures, [self._source.samples[index].label or 0 for index in indices], pin=self._pin)
-
-
-def _stack(pictures: list[Picture], labels: list[int], *, pin: bool) -> Batch:
-    images = torch.from_numpy(np.stack(pictures))
-    targets = torch.tensor(labels, dtype=torch.int64)
-    return (images.pin_memory(), targets.pin_memory()) if pin else (images, targets)
+    def _make(self, indices: list[int]) -> EvaluationBatch:
+        images = torch.from_numpy(
+            np.stack([evaluation_picture(self._source.image(index), self._size) for index in indices])
+        )
+        # A sample without a label (a dataset to predict on) counts as class 0; nobody asks for its loss.
+        labels = torch.tensor([self._source.samples[index].label or 0 for index in indices], dtype=torch.int64)
+        if self._pin:
+            images, labels = images.pin_memory(), labels.pin_memory()
+        return EvaluationBatch(indices, images, labels)

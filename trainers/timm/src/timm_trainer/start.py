@@ -1,58 +1,137 @@
-"""From the environment to the training loop: settings, dataset and framework, the slow ones side by side."""
+"""From the environment to the job's work: settings, dataset and framework, the slow ones side by side."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, open_dataset
-from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.failures import AttemptReplaced, FailureCode, TrainerFailure, TrainingStopped
+from vision_trainer.ranks import Ranks
 from vision_trainer.run import TrainerJob, TrainerOutcome
 
+from .job_options import EvaluateOptions, ExportOptions, PredictOptions
 from .lazy_compiler import postpone_compiler
-from .settings import TimmSettings, read_settings
+from .settings import TimmSettings, read_config, read_settings
+
+if TYPE_CHECKING:
+    from .plan import TrainingPlan
 
 log = logging.getLogger(__name__)
 
+TASK = "image_classification"
+# How long a process waits to hear whether another one's death was the cause of its own trouble.
+_NEWS_OF_A_DEATH_S = 5.0
+# NCCL never notices that a process is gone; after this long the job is ended from the side.
+_DEATH_UNNOTICED_S = 15.0
+
 
 def start(job: TrainerJob) -> TrainerOutcome:
-    """Fetches the dataset while torch and timm load, then trains."""
+    """Does the job: train, evaluate, predict or export."""
+    if job.env.task_type != TASK:
+        raise TrainerFailure(FailureCode.BAD_CONFIG, f"TASK_TYPE: found {job.env.task_type!r}, expected {TASK!r}.")
+    if job.env.job_kind == "train":
+        return _train(job)
+    return _derive(job)
+
+
+def _train(job: TrainerJob) -> TrainerOutcome:
+    """Fetches the dataset while torch and timm load, here and in the other processes, then trains."""
     settings = read_settings(job.env.config)
-    if job.env.task_type != "image_classification":
-        raise TrainerFailure(
-            FailureCode.BAD_CONFIG, f"TASK_TYPE: found {job.env.task_type!r}, expected 'image_classification'."
-        )
-    # The loop and its framework load in a thread, so that a broken dataset or a signal is dealt with meanwhile.
-    aside = ThreadPoolExecutor(1, thread_name_prefix="imports")
-    loading = aside.submit(_load_training_loop, job.env.allow_network)
-    aside.shutdown(wait=False)
-    reader = _fetch_dataset(job)
-    train = loading.result()
-    job.leave_if_stopped()
-    return train(job, settings, reader, _loader_threads(job, settings))
+    prepare_framework(job.env.allow_network)
+    ranks = Ranks(
+        job.env.num_processes, "timm_trainer.start:follower", lambda failure: _end_from_the_side(job, failure)
+    )
+    try:
+        # The loop and its framework load in a thread, so that a broken dataset or a signal is dealt with meanwhile.
+        loading = _aside(_load_training_loop)
+        reader = _fetch_dataset(job, ("train", "val", "test"))
+        train = loading()
+        job.leave_if_stopped()
+        return train(job, settings, reader, _loader_threads(job, settings), ranks)
+    except (TrainerFailure, TrainingStopped, AttemptReplaced):
+        raise
+    except Exception as error:
+        failure = ranks.failure(_NEWS_OF_A_DEATH_S) if ranks.world > 1 else None
+        if failure is not None:
+            raise failure from error
+        raise
+    finally:
+        ranks.close()
 
 
-def _load_training_loop(
-    allow_network: bool,
-) -> Callable[[TrainerJob, TimmSettings, DatasetReader, int], TrainerOutcome]:
-    """Imports torch and timm: seconds."""
-    # What is decided here has to be decided before torch is loaded. Threads that spin long while they wait make
-    # training ten times slower as soon as anything else wants a CPU; not spinning at all costs a fifth (measured).
+def follower() -> Callable[[int, TrainingPlan], None]:
+    """The work of ranks 1 and above, in their own process."""
+    postpone_compiler()
+    from .train import follow
+
+    return follow
+
+
+def _derive(job: TrainerJob) -> TrainerOutcome:
+    """Works with what a training left behind (MODEL_URI)."""
+    config = job.env.config
+    match job.env.job_kind:
+        case "evaluate":
+            evaluate_options = read_config(EvaluateOptions, config)
+            prepare_framework(job.env.allow_network)
+            from .evaluate_job import evaluate_model
+
+            return evaluate_model(job, evaluate_options)
+        case "predict":
+            predict_options = read_config(PredictOptions, config)
+            prepare_framework(job.env.allow_network)
+            from .predict_job import predict
+
+            return predict(job, predict_options)
+        case _:
+            export_options = read_config(ExportOptions, config)
+            # The exporter is part of torch's compiler: here it is wanted, with its cache in the job's own folder.
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(job.work_dir / "inductor")
+            prepare_framework(job.env.allow_network, compiler=True)
+            from .export_job import export
+
+            return export(job, export_options)
+
+
+def prepare_framework(allow_network: bool, *, compiler: bool = False) -> None:
+    """Decides what has to be decided before torch is loaded. Child processes inherit the variables."""
+    # Threads that spin long while they wait make training ten times slower as soon as anything else wants a CPU; not
+    # spinning at all costs a fifth (measured).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # onnxruntime 1.29 and later report the model's name and hashes to its maker unless told not to.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     if not allow_network:
         os.environ["HF_HUB_OFFLINE"] = "1"
+    if not compiler:
+        postpone_compiler()
+
+
+def _load_training_loop() -> Callable[..., TrainerOutcome]:
+    """Imports torch and timm: seconds."""
     postpone_compiler()
     from .train import train
 
     return train
 
 
-def _fetch_dataset(job: TrainerJob) -> DatasetReader:
+def _aside(load: Callable[[], Callable[..., TrainerOutcome]]) -> Callable[[], Callable[..., TrainerOutcome]]:
+    """Starts `load` in a thread; calling the result waits for it."""
+    aside = ThreadPoolExecutor(1, thread_name_prefix="imports")
+    loading = aside.submit(load)
+    aside.shutdown(wait=False)
+    return loading.result
+
+
+def _fetch_dataset(job: TrainerJob, splits: tuple[str, ...]) -> DatasetReader:
     job.events.phase("downloading", 0.0)
-    reader = open_dataset(job.storage, job.env.dataset_uri, job.cache_dir, splits=("train", "val", "test"))
+    reader = open_dataset(job.storage, job.env.dataset_uri, job.cache_dir, splits=splits, task_type=TASK)
     job.events.phase("downloading", 100.0)
     return reader
 
@@ -61,3 +140,14 @@ def _loader_threads(job: TrainerJob, settings: TimmSettings) -> int:
     """One thread at least; on small machines no more, because torch wants the CPUs itself."""
     wanted = settings.num_workers if settings.num_workers is not None else job.env.num_workers
     return max(1, wanted if wanted is not None else min(8, available_cpus() // 2))
+
+
+def _end_from_the_side(job: TrainerJob, failure: TrainerFailure) -> None:
+    """A process of the training is dead. If the main thread does not notice, this thread ends the job."""
+    log.error("%s", failure.message)
+    time.sleep(_DEATH_UNNOTICED_S)
+    data = {"code": str(failure.code), "message": failure.message, "retryable": failure.retryable}
+    job.events.publish("failed", data)
+    job.events.close(_NEWS_OF_A_DEATH_S)
+    shutil.rmtree(job.work_dir, ignore_errors=True)
+    os._exit(failure.exit_code)

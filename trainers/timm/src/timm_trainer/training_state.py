@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from vision_trainer.resume import CheckpointTorn
 
 from .learner import Learner
 from .progress import Progress
@@ -18,6 +22,28 @@ WEIGHTS = "model.safetensors"
 AVERAGED = "ema.safetensors"
 BEST = "best.safetensors"
 STATE = "state.pt"
+_BROKEN = (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """A checkpoint in memory. `best` are the best weights so far, None before the first evaluation."""
+
+    weights: dict[str, Tensor]
+    averaged: dict[str, Tensor] | None
+    best: dict[str, Tensor] | None
+    progress: Progress
+    rest: dict[str, Any]
+
+    @property
+    def world(self) -> int:
+        """How many processes trained."""
+        return len(self.rest["rng"])
+
+    @property
+    def batch_size(self) -> int:
+        """The batch size in use, which `auto_batch` may have chosen."""
+        return int(self.rest["batch_size"])
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -29,9 +55,19 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_state(
-    folder: Path, learner: Learner, progress: Progress, best: dict[str, Tensor] | None, *, best_is_current: bool
+    folder: Path,
+    learner: Learner,
+    progress: Progress,
+    best: dict[str, Tensor] | None,
+    rngs: list[Any],
+    batch_size: int,
+    *,
+    best_is_current: bool,
 ) -> None:
-    """Writes all files of a checkpoint except its manifest. `best_is_current` saves writing the best weights twice."""
+    """Writes all files of a checkpoint except its manifest. `best_is_current` saves writing the best weights twice.
+
+    `rngs` are the random generators of each process, from `read_rngs`.
+    """
     save_file(weights_of(learner.model), folder / WEIGHTS)
     if learner.ema is not None:
         save_file(weights_of(learner.ema.module), folder / AVERAGED)
@@ -41,29 +77,55 @@ def save_state(
         "progress": progress.as_dict(),
         "optimizer": learner.optimizer.state_dict(),
         "scaler": learner.scaler.state_dict(),
-        "rng": _read_rngs(learner.device),
+        "rng": rngs,
         "parts": learner.parts,
+        "batch_size": batch_size,
     }
     torch.save(state, folder / STATE)
 
 
-def load_state(folder: Path, learner: Learner) -> tuple[Progress, dict[str, Tensor] | None]:
-    """Puts a checkpoint back: (progress, best weights so far). Never unpickles more than tensors and plain values."""
-    learner.model.load_state_dict(load_file(folder / WEIGHTS))
-    if learner.ema is not None:
-        learner.ema.module.load_state_dict(load_file(folder / AVERAGED))
-    state: dict[str, Any] = torch.load(folder / STATE, weights_only=True, map_location="cpu")
-    learner.optimizer.load_state_dict(state["optimizer"])
-    learner.scaler.load_state_dict(state["scaler"])
-    learner.parts = state["parts"]
-    progress = Progress(**state["progress"])
-    best = None
-    if (folder / BEST).exists():
-        best = load_file(folder / BEST)
-    elif progress.best_epoch > 0:
-        best = weights_of(learner.evaluated_model)
-    _write_rngs(state["rng"], learner.device)
-    return progress, best
+def read_state(folder: Path) -> SavedState:
+    """Reads a checkpoint; unpickles nothing but tensors and plain values. Raises CheckpointTorn for anything else."""
+    try:
+        rest: dict[str, Any] = torch.load(folder / STATE, weights_only=True, map_location="cpu")
+        progress = Progress(**rest.pop("progress"))
+        weights = load_file(folder / WEIGHTS)
+        averaged = load_file(folder / AVERAGED) if (folder / AVERAGED).exists() else None
+        best = load_file(folder / BEST) if (folder / BEST).exists() else None
+        if {"optimizer", "scaler", "rng", "parts", "batch_size"} - set(rest):
+            raise CheckpointTorn(f"{STATE} lacks a part")
+    except _BROKEN as error:
+        raise CheckpointTorn(f"its files cannot be read: {type(error).__name__}") from error
+    if best is None and progress.best_epoch > 0:
+        best = averaged or weights
+    return SavedState(weights, averaged, best, progress, rest)
+
+
+def best_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint that are worth most: the best so far, else the averaged, else the current ones.
+
+    Raises CheckpointTorn when they cannot be read.
+    """
+    for name in (BEST, AVERAGED, WEIGHTS):
+        if (folder / name).exists():
+            try:
+                weights: dict[str, Tensor] = load_file(folder / name)
+            except _BROKEN as error:
+                raise CheckpointTorn(f"{name} cannot be read: {type(error).__name__}") from error
+            return weights
+    raise CheckpointTorn("it holds no weights")
+
+
+def restore(saved: SavedState, learner: Learner, rank: int, world: int) -> None:
+    """Puts a checkpoint into the learner and this process's random generators."""
+    learner.model.load_state_dict(saved.weights)
+    if learner.ema is not None and saved.averaged is not None:
+        learner.ema.module.load_state_dict(saved.averaged)
+    learner.optimizer.load_state_dict(saved.rest["optimizer"])
+    learner.scaler.load_state_dict(saved.rest["scaler"])
+    learner.parts = saved.rest["parts"]
+    if saved.world == world:
+        write_rngs(saved.rest["rng"][rank], learner.device)
 
 
 def seed_everything(seed: int) -> None:
@@ -73,7 +135,8 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _read_rngs(device: torch.device) -> dict[str, Any]:
+def read_rngs(device: torch.device) -> dict[str, Any]:
+    """The state of this process's random generators, as plain values."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()
     return {
         "python": random.getstate(),
@@ -83,7 +146,8 @@ def _read_rngs(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _write_rngs(rngs: dict[str, Any], device: torch.device) -> None:
+def write_rngs(rngs: dict[str, Any], device: torch.device) -> None:
+    """Puts `read_rngs` back."""
     version, internal, gauss_next = rngs["python"]
     random.setstate((version, tuple(internal), gauss_next))
     kind, keys, position, has_gauss, gauss = rngs["numpy"]

@@ -1,0 +1,1 @@
+"""Trains linear classifiers of scikit-learn."""

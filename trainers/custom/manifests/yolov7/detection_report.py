@@ -1,0 +1,1 @@
+../shared/detection_report.py

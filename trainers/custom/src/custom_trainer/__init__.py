@@ -1,0 +1,1 @@
+"""Trains any git repository, driven by a manifest."""

@@ -1,0 +1,1 @@
+"""Trains Hugging Face vision models. `python -m huggingface_trainer` runs one job; see train.py."""

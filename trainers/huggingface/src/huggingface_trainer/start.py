@@ -1,0 +1,152 @@
+"""From the environment to the job's work: settings, dataset and framework, the slow ones side by side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from vision_trainer.cpu_limits import available_cpus
+from vision_trainer.dataset import DatasetReader, open_dataset
+from vision_trainer.failures import AttemptReplaced, FailureCode, TrainerFailure, TrainingStopped
+from vision_trainer.ranks import Ranks
+from vision_trainer.run import TrainerJob, TrainerOutcome
+
+from .lazy_compiler import postpone_compiler
+from .model_list import FAMILIES, find_model
+from .settings import EvaluateSettings, ExportSettings, PredictSettings, TrainSettings, check_for_task, read_settings
+
+log = logging.getLogger(__name__)
+
+TASK_TYPES = tuple(dict.fromkeys(family.task_type for family in FAMILIES.values()))
+# How long a process waits to hear whether another one's death was the cause of its own trouble.
+_NEWS_OF_A_DEATH_S = 5.0
+# NCCL never notices that a process is gone; after this long the job is ended from the side.
+_DEATH_UNNOTICED_S = 15.0
+
+
+def start(job: TrainerJob) -> TrainerOutcome:
+    """Does the job: train, evaluate, predict or export."""
+    if job.env.task_type not in TASK_TYPES:
+        raise TrainerFailure(
+            FailureCode.BAD_CONFIG,
+            f"TASK_TYPE: found {job.env.task_type!r}, expected one of {', '.join(TASK_TYPES)}.",
+        )
+    if job.env.job_kind == "train":
+        return _train(job)
+    return _derive(job)
+
+
+def _train(job: TrainerJob) -> TrainerOutcome:
+    """Fetches the dataset while torch and transformers load, here and in the other processes, then trains."""
+    settings = read_settings(TrainSettings, job.env.config)
+    # Before anything is fetched: a wrong name costs nobody a download.
+    find_model(job.env.model_name, job.env.task_type)
+    check_for_task(settings, job.env.task_type)
+    prepare_framework()
+    ranks = Ranks(
+        job.env.num_processes, "huggingface_trainer.start:follower", lambda failure: _end_from_the_side(job, failure)
+    )
+    try:
+        # The loop and its framework load in a thread, so that a broken dataset or a signal is dealt with meanwhile.
+        loading = _aside(_load_training_loop)
+        reader = _fetch_dataset(job, ("train", "val", "test"))
+        train = loading()
+        job.leave_if_stopped()
+        return train(job, settings, reader, _loader_threads(job, settings), ranks)
+    except (TrainerFailure, TrainingStopped, AttemptReplaced):
+        raise
+    except Exception as error:
+        failure = ranks.failure(_NEWS_OF_A_DEATH_S) if ranks.world > 1 else None
+        if failure is not None:
+            raise failure from error
+        raise
+    finally:
+        ranks.close()
+
+
+def follower() -> Callable[[int, Any], None]:
+    """The work of ranks 1 and above, in their own process."""
+    prepare_framework()
+    from .train import follow
+
+    return follow
+
+
+def _derive(job: TrainerJob) -> TrainerOutcome:
+    """Works with what a training left behind (MODEL_URI)."""
+    env = job.env
+    if env.model_name is not None:
+        find_model(env.model_name, env.task_type)
+    match env.job_kind:
+        case "evaluate":
+            evaluate_settings = read_settings(EvaluateSettings, env.config)
+            prepare_framework()
+            from .evaluate_job import evaluate_model
+
+            return evaluate_model(job, evaluate_settings)
+        case "predict":
+            predict_settings = read_settings(PredictSettings, env.config)
+            prepare_framework()
+            from .predict_job import predict
+
+            return predict(job, predict_settings)
+        case _:
+            export_settings = read_settings(ExportSettings, env.config)
+            prepare_framework()
+            from .export_job import export
+
+            return export(job, export_settings)
+
+
+def prepare_framework() -> None:
+    """Decides what has to be decided before torch is loaded. Child processes inherit the variables."""
+    # Threads that spin long while they wait make training ten times slower as soon as anything else wants a CPU; not
+    # spinning at all costs a fifth (measured).
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # transformers looks for no compiled kernels on its hub, and keeps its progress bars to itself.
+    os.environ.update({"USE_HUB_KERNELS": "NO", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"})
+    postpone_compiler()
+
+
+def _load_training_loop() -> Callable[..., TrainerOutcome]:
+    """Imports torch and transformers: seconds."""
+    from .train import train
+
+    return train
+
+
+def _aside(load: Callable[[], Callable[..., TrainerOutcome]]) -> Callable[[], Callable[..., TrainerOutcome]]:
+    """Starts `load` in a thread; calling the result waits for it."""
+    aside = ThreadPoolExecutor(1, thread_name_prefix="imports")
+    loading = aside.submit(load)
+    aside.shutdown(wait=False)
+    return loading.result
+
+
+def _fetch_dataset(job: TrainerJob, splits: tuple[str, ...]) -> DatasetReader:
+    job.events.phase("downloading", 0.0)
+    reader = open_dataset(job.storage, job.env.dataset_uri, job.cache_dir, splits=splits, task_type=job.env.task_type)
+    job.events.phase("downloading", 100.0)
+    return reader
+
+
+def _loader_threads(job: TrainerJob, settings: TrainSettings) -> int:
+    """One thread at least; on small machines no more, because torch wants the CPUs itself."""
+    wanted = settings.num_workers if settings.num_workers is not None else job.env.num_workers
+    return max(1, wanted if wanted is not None else min(8, available_cpus() // 2))
+
+
+def _end_from_the_side(job: TrainerJob, failure: TrainerFailure) -> None:
+    """A process of the training is dead. If the main thread does not notice, this thread ends the job."""
+    log.error("%s", failure.message)
+    time.sleep(_DEATH_UNNOTICED_S)
+    data = {"code": str(failure.code), "message": failure.message, "retryable": failure.retryable}
+    job.events.publish("failed", data)
+    job.events.close(_NEWS_OF_A_DEATH_S)
+    shutil.rmtree(job.work_dir, ignore_errors=True)
+    os._exit(failure.exit_code)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The framework's trainers with our dataset, our loader and our network; the loop itself is in train.py.
+
+Theirs stay in charge of the parts that make YOLO what it is: datasets and augmentation, losses, optimizer groups,
+freezing, class weights, the averaged weights, validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from ultralytics.data import build_dataloader
+from ultralytics.models.yolo.classify import ClassificationTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+
+from .loader import EpochLoader, SeededDataset
+from .yolo_data import YoloData
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What our side brings to a trainer. `build` makes the network with its first weights."""
+
+    data: YoloData
+    build: Callable[[], nn.Module]
+    seed: int
+    accumulation: int
+    workers: int
+    rank: int = 0
+    ranks: int = 1
+
+
+class _PlatformParts:
+    """What all four have in common. `prepare` stands in for `train`: everything before the first step."""
+
+    setup: Setup
+
+    def __init__(self, setup: Setup, overrides: dict[str, Any]) -> None:
+        self.setup = setup
+        super().__init__(overrides=overrides)  # type: ignore[call-arg]
+
+    def prepare(self) -> None:
+        """Network, optimizer, loaders, validator and averaged weights, ready for the loop."""
+        self._setup_train()  # type: ignore[attr-defined]
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Our own description of the dataset; theirs would follow what a yaml file says, downloads included."""
+        return dict(self.setup.data.description)
+
+    def setup_model(self) -> None:
+        """The network of the job; there is never a checkpoint of theirs."""
+        self.model = self.setup.build()
+
+    def _build_train_pipeline(self: Any) -> None:
+        # With the nominal batch equal to ours, the framework scales neither weight decay nor accumulation.
+        self.args.nbs = self.batch_size * self.setup.accumulation
+        super()._build_train_pipeline()  # type: ignore[misc]
+
+    def get_dataloader(self: Any, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Ours for training, the framework's for validation (in this process: it is not worth the workers)."""
+        if mode != "train":
+            # The framework's own loader for classification would shuffle.
+            dataset = self.build_dataset(dataset_path, mode, batch_size)
+            self.setup.data.require_all(dataset, "validation")
+            return build_dataloader(dataset, batch_size, 0, shuffle=False, rank=-1, device=self.device)
+        inner = self.build_dataset(dataset_path, "train", batch_size)
+        self.setup.data.require_all(inner, "training")
+        mosaic_epochs = self.epochs - self.args.close_mosaic if self.args.close_mosaic else self.epochs
+        on_gpu = self.device.type == "cuda"
+        return EpochLoader(
+            SeededDataset(inner, self.setup.seed, mosaic_epochs, self._without_mosaic),
+            batch_size // self.setup.ranks,
+            self.setup.seed,
+            rank=self.setup.rank,
+            ranks=self.setup.ranks,
+            workers=self.setup.workers if on_gpu else 0,
+            pin=on_gpu,
+            # At the network's last stage an image below 64 pixels is a single value a channel.
+            smallest=2 if self.args.imgsz < 2 * self.stride and self.args.task != "classify" else 1,
+        )
+
+    def _without_mosaic(self: Any, dataset: Any) -> None:
+        if hasattr(dataset, "close_mosaic"):
+            dataset.close_mosaic(hyp=copy(self.args))
+
+
+class PlatformDetection(_PlatformParts, DetectionTrainer):
+    """object_detection"""
+
+
+class PlatformSegmentation(_PlatformParts, SegmentationTrainer):
+    """instance_segmentation"""
+
+
+class PlatformPose(_PlatformParts, PoseTrainer):
+    """pose_estimation"""
+
+
+class PlatformClassification(_PlatformParts, ClassificationTrainer):
+    """image_classification"""
+
+    def set_class_weights(self) -> None:
+        """None: the framework has no class weights for classification."""
+
+
+TRAINERS = {
+    "object_detection": PlatformDetection,
+    "instance_segmentation": PlatformSegmentation,
+    "pose_estimation": PlatformPose,
+    "image_classification": PlatformClassification,
+}
