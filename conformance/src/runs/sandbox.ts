@@ -118,5 +118,6 @@ function listed(folders: string[]): Set<string> {
       }
     }
   }
-  return new Set([...found].filter((path) => !path.endsWith("__pycache__") && !path.endsWith(".egg-info")));
+  // Of the tools that a developer may run in the same folder at the same time.
+  return new Set([...found].filter((path) => !/(__pycache__|\.egg-info|\.\w+_cache)$/.test(path)));
 }

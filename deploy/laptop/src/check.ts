@@ -21,7 +21,7 @@ export async function check(json: boolean): Promise<number> {
 /** Runs every check, also after one that failed, and counts each as one. */
 export async function runChecks(json: boolean): Promise<SuiteResult[]> {
   await installPython(json);
-  return runSteps([...rootSteps("check"), ...pythonProjects().flatMap(pythonChecks)], json);
+  return runSteps([...rootSteps("check"), ...scriptChecks(), ...pythonProjects().flatMap(pythonChecks)], json);
 }
 
 /** `./vp fix`: repairs what tools can repair. Gives back the exit code. */
@@ -55,6 +55,17 @@ function rootSteps(script: string): Step[] {
     const line = text.trim();
     return { name: line, command: "/bin/sh", args: ["-c", line], cwd: ROOT };
   });
+}
+
+/** The Python that belongs to no project: examples for authors, and the scripts that make the demo's data. */
+function scriptChecks(): Step[] {
+  const python = join(trainerEnv(join(ROOT, "trainers/sdk")).path, "bin/python");
+  return ["examples", "deploy/demo"].map((folder) => ({
+    name: `${folder}: ruff check`,
+    command: python,
+    args: ["-m", "ruff", "check", folder],
+    cwd: ROOT,
+  }));
 }
 
 function pythonChecks(dir: string): Step[] {

@@ -157,3 +157,16 @@ def test_yolov7_log(tmp_path: Path) -> None:
     assert epochs[-1].values["val/mAP50"] == pytest.approx(0.0003435)
     assert epochs[-1].values["val/mAP50_95"] == pytest.approx(5.08e-05)
     assert epochs[0].values["train/loss"] == pytest.approx(0.1795)
+
+
+def test_pp_yolo_log(tmp_path: Path) -> None:
+    updates = updates_of("pp_yolo", tmp_path)
+    steps = [item for item in updates if item.kind == "step"]
+    assert [(item.epoch, item.step, item.steps) for item in steps] == [(1, 3, 4), (1, 4, 4), (2, 1, 4), (2, 2, 4)]
+    assert steps[0].values == pytest.approx({"train/loss": 332.030487, "train/lr": 0.001, "perf/samples_per_s": 2.6011})
+    closing = [item.values for item in updates if item.kind == "epoch"]
+    assert closing == [
+        {"val/mAP50_95": 0.0},
+        {"val/mAP50": 0.003},
+        {"perf/eval_samples_per_s": pytest.approx(5.985217)},
+    ]

@@ -41,7 +41,7 @@ CASES = (
         {"val/mIoU": 0.7, "val/pixel_acc": 0.95}, copies=4,
     ),
     Case(
-        "image_captioning", "test_blip", 6, 8, 3e-3, {"count": 8, "size": 64}, {"val/exact": 0.9, "val/bleu4": 0.9},
+        "image_captioning", "test_blip", 10, 8, 3e-3, {"count": 8, "size": 64}, {"val/exact": 0.9, "val/bleu4": 0.9},
         copies=16,
     ),
     Case(

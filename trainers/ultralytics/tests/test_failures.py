@@ -12,6 +12,17 @@ from conftest import DIGITS, Datasets, Jobs
 from dataset_writer import Picture, write_dataset
 from trainer_process import TrainerProcess
 
+# Large steps without a limit, and nothing that damps them.
+_RECKLESS = json.dumps(
+    {
+        "optimizer": "SGD",
+        "momentum": 0.99,
+        "warmup_epochs": 0,
+        "clip_grad": None,
+        "box_gain": 100,
+        "class_gain": 100,
+    }
+)
 DETECTION, CLASSES = "object_detection", "image_classification"
 
 
@@ -34,7 +45,7 @@ DETECTION, CLASSES = "object_detection", "image_classification"
                 "LEARNING_RATE": "1",
                 "EPOCHS": "30",
                 "BATCH_SIZE": "2",
-                "CONFIG_JSON": '{"optimizer": "SGD", "warmup_epochs": 0, "clip_grad": null, "box_gain": 100}',
+                "CONFIG_JSON": _RECKLESS,
             },
             10,
             "DIVERGED",

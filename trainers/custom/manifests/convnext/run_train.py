@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import engine
+from older_timm import take_pretrained_cfg
 
 
 def main():
@@ -17,6 +18,7 @@ def main():
     seed, warmup, epochs = sys.argv[1:4]
     if warmup == "-":
         warmup = str(min(20, int(epochs) // 5))
+    take_pretrained_cfg()
     random.seed(int(seed))
     script = Path(engine.__file__).with_name("main.py")
     sys.argv = [str(script), "--seed", seed, "--epochs", epochs, "--warmup_epochs", warmup, *sys.argv[4:]]

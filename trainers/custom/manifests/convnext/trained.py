@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import datasets
-import models.convnext
-import models.convnext_isotropic  # noqa: F401 - registers its models
 import torch
+from older_timm import take_pretrained_cfg
 from timm.models import create_model
 
 
 def load(checkpoint, device="cpu"):
     """(model in evaluation mode, the options it was trained with)."""
+    take_pretrained_cfg()
     saved = torch.load(checkpoint, map_location="cpu")
     options = saved["args"]
     model = create_model(

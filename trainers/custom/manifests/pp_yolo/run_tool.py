@@ -96,6 +96,22 @@ def point_at_data(config, job):
     config["TestDataset"].update(anno_path=str(names), dataset_dir="")
 
 
+def count_nothing_as_zero():
+    """Where nothing at all was found the repository measures nothing, saves no best model and says so nowhere."""
+    from ppdet.metrics import COCOMetric
+
+    accumulate = COCOMetric.accumulate
+
+    def accumulate_always(metric):
+        accumulate(metric)
+        if not metric.results["bbox"] and not metric.save_prediction_only:
+            metric.eval_results["bbox"] = [0.0] * 12
+            for overlap in ("0.50:0.95", "0.50     "):
+                print(f" Average Precision  (AP) @[ IoU={overlap} | area=   all | maxDets=100 ] = 0.000", flush=True)
+
+    COCOMetric.accumulate = accumulate_always
+
+
 def run(job, tool, words):
     """Hands over to the tool, which then is the main program."""
     from ppdet.engine import set_random_seed
@@ -108,6 +124,7 @@ def run(job, tool, words):
         return config
 
     workspace.load_config = load_config
+    count_nothing_as_zero()
     set_random_seed(job["seed"])
     config = REPOSITORY / "configs/ppyolo" / f"{job['architecture']}.yml"
     sys.argv = [str(REPOSITORY / tool), "-c", str(config), *words]

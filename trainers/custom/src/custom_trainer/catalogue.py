@@ -45,7 +45,7 @@ def trainer_manifest() -> dict[str, Any]:
         "license": "Apache-2.0",
         "image": "vision-platform/trainer-custom",
         "environment": {"lock": "requirements.lock"},
-        "enabled": True,
+        "enabled": False,
         "notice": "Runs the code of git repositories, walled in, but foreign: whoever may start its jobs may run code "
         "on the workers. Each repository has a licence of its own, shown with its model.",
         "resources": {"gpu": "optional", "multi_gpu": False, "min_memory_mb": 1024, "shm_mb": 1024},

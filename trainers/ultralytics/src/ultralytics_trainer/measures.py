@@ -18,8 +18,6 @@ PRIMARY = {
     "image_classification": "val/top1",
 }
 _BASES = {
-    "precision": "precision",
-    "recall": "recall",
     "mAP50": "mAP50",
     "mAP50-95": "mAP50_95",
     "accuracy_top1": "top1",
@@ -41,7 +39,7 @@ def loss_part(name: str) -> str:
 
 
 def validate(trainer: Any) -> dict[str, float | None]:
-    """Runs the trainer's validator on the averaged weights: the figures of the split, val/loss and its parts.
+    """Runs the trainer's validator on the averaged weights: the figures of the split, and val/loss.
 
     The framework returns them rounded to five digits; these are the numbers before that.
     """
@@ -73,8 +71,6 @@ def figures_of(validator: Any) -> dict[str, float | None]:
     parts = {name: float(value) / batches for name, value in losses.items()}
     if parts:
         figures["val/loss"] = finite(math.fsum(parts.values()))
-    if len(parts) > 1:
-        figures.update({f"val/{loss_part(name)}": finite(value) for name, value in parts.items()})
     return figures
 
 

@@ -12,6 +12,11 @@ _six.inf = math.inf
 _six.string_classes = (str, bytes)
 sys.modules["torch._six"] = _six
 
+# timm has no NovoGrad any more; optim_factory.py imports it for an optimizer that the manifest does not offer.
+_novograd = types.ModuleType("timm.optim.novograd")
+_novograd.NovoGrad = None
+sys.modules["timm.optim.novograd"] = _novograd
+
 
 class SynchronizeWithoutGpu(importlib.abc.MetaPathFinder):
     """engine.py waits for the GPU after each step, also where there is none; torch raises then."""
