@@ -29,7 +29,7 @@ afterAll(() => platform?.stop());
 it.each([
   ["evaluate", [], /val\/top1 0\.\d+[\s\S]*359 samples of val\nCLASS/],
   ["predict", ["--dataset", "digits", "--checkpoint", "last"], /359 images|339 more images in predictions.jsonl/],
-  ["export", ["--set", "parity_samples=8"], /on 8 samples it differs by 0 at most/],
+  ["export", ["--config", "parity_samples=8"], /on 8 samples it differs by 0 at most/],
 ])("%s tells what came out", async (kind, options, words) => {
   const ended = await bob.vp(["jobs", kind, "2", ...options, "--watch"]);
   expect(ended, ended.err).toMatchObject({ code: 0 });
@@ -57,7 +57,7 @@ it("puts weights into the store for administrators, and tells what is on", async
 
 it.each<[string[], number, RegExp]>([
   [["jobs", "evaluate", "1"], 2, /no training but of kind ingest/],
-  [["jobs", "evaluate", "2", "--set", "spilt=val"], 2, /config\/spilt: unknown setting/],
+  [["jobs", "evaluate", "2", "--config", "spilt=val"], 2, /config\/spilt: unknown setting/],
   [["jobs", "evaluate", "2", "--checkpoint", "first"], 2, /best, last/],
   [["jobs", "predict", "2", "--image", "/nowhere.png"], 2, /nowhere.png is not there/],
   [["jobs", "predict", "2", "--image", "a.png", "--dataset", "digits"], 2, /not both/],

@@ -37,7 +37,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DatasetReader
 
 
 def _reader(task: str, folder: Path) -> DatasetReader:
-    scenes = make_scenes(task, 4, 1, digits=(0, 1, 2))
+    scenes = make_scenes(task, 8, 1, digits=(0, 1, 2))
     write_canonical(folder, task, {"train": scenes, "val": scenes}, digits=(0, 1, 2))
     return open_folder(folder)
 
@@ -133,7 +133,7 @@ def test_class_weights_change_the_loss(readers: dict[str, DatasetReader]) -> Non
 
     for name in ("test_vit", "test_segformer"):
         learner, batches = _learner(name, readers[family_of(MODELS[name]).task_type])
-        batch = batches.make(0, [0, 1, 2, 3])
+        batch = batches.make(0, list(range(8)))
         inputs, targets = learner.preparation.inputs(batch), learner.preparation.targets(batch)
         learner.model.eval()
         plain = learner.task.loss(learner.model, inputs, targets)

@@ -42,15 +42,15 @@ function jsonOrText(text: string): unknown {
 
 /**
  * `--config` of a job: `key=value` (JSON where it is, else text; `a.b=1` sets b inside a) or a JSON file. Later ones win.
- * `option` is what the person typed. Throws UsageError.
+ * Throws UsageError.
  */
-export async function parseConfig(given: readonly string[], option = "--config"): Promise<Record<string, unknown>> {
+export async function parseConfig(given: readonly string[]): Promise<Record<string, unknown>> {
   const config: Record<string, unknown> = {};
   for (const entry of given) {
     const equals = entry.indexOf("=");
     if (equals > 0)
-      setPath(config, entry.slice(0, equals).split("."), jsonOrText(entry.slice(equals + 1)), `${option} ${entry}`);
-    else Object.assign(config, await readConfigFile(entry.replace(/^@/, ""), option));
+      setPath(config, entry.slice(0, equals).split("."), jsonOrText(entry.slice(equals + 1)), `--config ${entry}`);
+    else Object.assign(config, await readConfigFile(entry.replace(/^@/, "")));
   }
   return config;
 }
@@ -69,16 +69,16 @@ function setPath(config: Record<string, unknown>, path: string[], value: unknown
   setPath(next, rest, value, entry);
 }
 
-async function readConfigFile(path: string, option: string): Promise<object> {
+async function readConfigFile(path: string): Promise<object> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch {
-    throw new UsageError(`${option} ${path}: expected key=value, or a JSON file that can be read`);
+    throw new UsageError(`--config ${path}: expected key=value, or a JSON file that can be read`);
   }
   const parsed = jsonOrText(text);
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    throw new UsageError(`${option} ${path}: expected a JSON object`);
+    throw new UsageError(`--config ${path}: expected a JSON object`);
   }
   return parsed;
 }

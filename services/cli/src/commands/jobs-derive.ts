@@ -18,7 +18,7 @@ export interface DeriveOptions {
   dataset?: string;
   datasetVersion?: number;
   image?: string[];
-  set?: string[];
+  config?: string[];
   batchSize: number;
   name?: string;
   watch?: boolean;
@@ -40,7 +40,7 @@ export async function deriveJob(
   const source = parseJobId(text);
   if (options.image !== undefined && options.dataset !== undefined)
     throw new UsageError("give --image or --dataset, not both");
-  const config = await parseConfig(options.set ?? [], "--set");
+  const config = await parseConfig(options.config ?? []);
   const files = await Promise.all((options.image ?? []).map(imageFile));
   const session = await context.session();
   const dataset_id = await datasetId(session, source, options.dataset);

@@ -64,7 +64,7 @@ function registerDerived(jobs: Command): void {
       .addOption(new Option("--checkpoint <which>", "of the training").choices(["best", "last"]).default("best"))
       .option("--dataset <dataset>", "name or id (default: the training's own)")
       .option("--dataset-version <n>", "default: the training's, or the newest that is ready", wholeNumber(1))
-      .option("--set <k=v|file>", "a setting of this kind (see models show); may be repeated", gathered)
+      .option("--config <k=v|file>", "a setting of this kind (see models show); may be repeated", gathered)
       .option("--batch-size <n>", "images a step", wholeNumber(1), 16)
       .option("--name <name>", "what you call it")
       .option("--watch", "show its progress until it is over, and what came out");

@@ -92,7 +92,7 @@ export function registerModels(models: Command): void {
         ] as const;
         for (const line of fieldLines(fields)) output.line(line);
         printSettings(output, "--config", model.hyperparameters);
-        for (const [kind, schema] of Object.entries(model.options)) printSettings(output, `${kind} --set`, schema);
+        for (const [kind, schema] of Object.entries(model.options)) printSettings(output, `${kind} --config`, schema);
         return undefined;
       }),
     );
