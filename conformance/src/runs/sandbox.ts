@@ -1,7 +1,7 @@
 /** The places a trainer may write to, and what it leaves in those where it may not. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { ROOT, vpPaths } from "@vision-platform/laptop/paths";
 
 export interface Sandbox {
@@ -59,11 +59,13 @@ export function removeFolder(path: string): void {
 export function createSandbox(name: string, trainerFolder: string, cache: string): Sandbox {
   const path = makeFolder(name);
   const inside = (entry: string) => join(path, entry);
-  const covers = SHARED.map((shared) => ({ shared, own: inside(join("shared", shared)) }));
+  const covers = SHARED.map((shared) => coverOf(shared, inside(join("shared", shared)), [ROOT, trainerFolder]));
   for (const folder of ["home", "tmp"]) mkdirSync(inside(folder), { mode: 0o700 });
-  for (const { own } of covers) mkdirSync(own, { recursive: true, mode: 0o1777 });
-  const hidden = [ROOT, trainerFolder].some((needed) => SHARED.some((shared) => needed.startsWith(`${shared}/`)));
-  const enclosed = canEnclose() && !hidden;
+  for (const { own, windows } of covers) {
+    mkdirSync(own, { recursive: true, mode: 0o1777 });
+    for (const { at } of windows) mkdirSync(at, { recursive: true });
+  }
+  const enclosed = canEnclose();
   const before = enclosed ? new Set<string>() : listed(SHARED);
   const ours = listed([trainerFolder]);
   return {
@@ -76,12 +78,16 @@ export function createSandbox(name: string, trainerFolder: string, cache: string
     stderr: inside("stderr"),
     enclose(command) {
       if (!enclosed) return command;
-      const binds = covers.map(({ shared, own }) => `mount --bind ${quote(own)} ${quote(shared)} && `).join("");
+      const mounts = covers.flatMap(({ shared, own, windows }) => [
+        ...windows.map(({ needed, at }) => `mount --bind ${quote(needed)} ${quote(at)} && `),
+        `mount --rbind ${quote(own)} ${quote(shared)} && `,
+      ]);
+      const binds = mounts.join("");
       return [...UNSHARE, "/bin/sh", "-c", `${binds}exec "$@"`, "sh", ...command];
     },
     foreignWrites() {
       const shared = enclosed
-        ? covers.flatMap(({ shared, own }) => readdirSync(own).map((entry) => join(shared, entry)))
+        ? covers.flatMap((cover) => strangers(cover).map((entry) => join(cover.shared, entry)))
         : [...listed(SHARED)].filter((entry) => !before.has(entry));
       const beside = readdirSync(path).filter((entry) => !OWN_FILES.has(entry));
       const inFolder = [...listed([trainerFolder])].filter((entry) => !ours.has(entry));
@@ -90,6 +96,25 @@ export function createSandbox(name: string, trainerFolder: string, cache: string
     leftovers: () => readdirSync(inside("tmp")),
     remove: () => removeFolder(path),
   };
+}
+
+/** An empty folder instead of a shared one, with windows to what a trainer needs of the shared one: this checkout may lie there. */
+interface Cover {
+  shared: string;
+  own: string;
+  windows: { needed: string; at: string }[];
+}
+
+function coverOf(shared: string, own: string, needed: string[]): Cover {
+  const below = needed.filter((path) => path.startsWith(`${shared}/`));
+  const outermost = below.filter((path) => !below.some((other) => path.startsWith(`${other}/`)));
+  return { shared, own, windows: outermost.map((path) => ({ needed: path, at: join(own, relative(shared, path)) })) };
+}
+
+/** What came into being in the cover, its windows left out. */
+function strangers({ shared, own, windows }: Cover): string[] {
+  const frames = new Set(windows.map(({ needed }) => relative(shared, needed).split("/")[0]));
+  return readdirSync(own).filter((entry) => !frames.has(entry));
 }
 
 const UNSHARE = ["unshare", "--mount", "--propagation", "private"];

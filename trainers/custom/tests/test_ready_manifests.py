@@ -170,3 +170,28 @@ def test_pp_yolo_log(tmp_path: Path) -> None:
         {"val/mAP50": 0.003},
         {"perf/eval_samples_per_s": pytest.approx(5.985217)},
     ]
+
+
+def test_convnext_log(tmp_path: Path) -> None:
+    updates = updates_of("convnext", tmp_path)
+    steps = [item for item in updates if item.kind == "step"]
+    assert [(item.epoch, item.step, item.steps) for item in steps] == [(1, 1, 3), (1, 3, 3), (2, 1, 3), (2, 3, 3)]
+    assert steps[0].values == pytest.approx({"train/loss": 1.5726, "train/lr": 0.0005})
+    epochs = [item for item in updates if item.kind == "epoch"]
+    assert [item.epoch for item in epochs] == [1, 2]
+    assert epochs[1].values["val/top1"] == pytest.approx(0.375)
+    assert epochs[1].values["val/loss"] == pytest.approx(1.9742616415023804)
+
+
+def test_vitpose_log(tmp_path: Path) -> None:
+    """The log of the training, and the JSON lines of the resumed one, which begin with epoch 2."""
+    updates = updates_of("vitpose", tmp_path)
+    steps = [item for item in updates if item.kind == "step"]
+    assert [(item.epoch, item.step, item.steps) for item in steps[:3]] == [(1, 4, 8), (1, 8, 8), (2, 4, 8)]
+    assert steps[0].values == pytest.approx({"train/loss": 0.0380})
+    told = [item for item in steps if "train/loss_heatmap" in item.values]
+    assert [(item.epoch, item.step) for item in told[:2]] == [(2, 4), (2, 8)]
+    [measured] = [item for item in updates if item.kind == "epoch"]
+    assert measured.epoch == 2
+    assert measured.values["val/mAP50_95_pose"] == pytest.approx(0.35598)
+    assert measured.values["val/mAP50_pose"] == 1.0

@@ -18,6 +18,8 @@ def main():
     """Finds key points and writes a line an image."""
     config_path, checkpoint, folder, listing, device, predictions = sys.argv[1:]
     model, config = pose.load(config_path, checkpoint, device)
+    # What the repository asks for is on top of its own configurations, where the sizes of before stand.
+    config.data_cfg = config.data.test.data_cfg
     model.cfg = config
     info = DatasetInfo(config.data.test.dataset_info)
     with open(predictions, "w", encoding="utf-8") as file:

@@ -24,7 +24,7 @@ Subject = tuple[str, Image.Image, list[Example]]
 def predict(job: TrainerJob, settings: PredictSettings) -> TrainerOutcome:
     """Writes predictions.jsonl and the first overlays. Raises DATASET_INVALID for what is no image."""
     trained = open_trained(job)
-    subjects = _given(job, trained.task) if settings.images else _of_split(job, trained, settings.split)
+    subjects = _given(job, trained.task) if settings.images is not None else _of_split(job, trained, settings.split)
     task = trained.task
     writer = PredictionWriter(job, settings.max_overlays, classes=task.data.classes, skeleton=task.data.skeleton)
     job.events.phase("evaluating")
