@@ -22,7 +22,7 @@ from .settings import EvaluateOptions, ExportOptions, PredictOptions, Ultralytic
 TRAINER_JSON = Path(__file__).parents[2] / "trainer.json"
 _LICENSE = "AGPL-3.0-only"
 _NOTICE = (
-    "Off until an administrator enables it, because of its licence: the ultralytics package and this trainer are "
+    "The ultralytics package and this trainer are "
     "AGPL-3.0. Who lets others use a modified version over a network owes them its source, and the publisher counts "
     "trained weights as covered too. Commercial use without these duties needs the publisher's Enterprise licence."
 )
