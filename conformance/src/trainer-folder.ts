@@ -123,7 +123,8 @@ function environmentPlan(path: string, manifest: TrainerManifest): EnvPlan | nul
   const lock = join(path, manifest.environment?.lock ?? "requirements.lock");
   if (!existsSync(lock)) return null;
   const editable = project ? [join(ROOT, "trainers/sdk"), path] : [];
-  return { name: basename(path), path: join(vpPaths().envs, manifest.framework), lock, editable };
+  // A name of its own: a copy of timm elsewhere must not replace the environment that this checkout's timm runs in.
+  return { name: basename(path), path: join(vpPaths().envs, `conformance-${manifest.framework}`), lock, editable };
 }
 
 function readJson<Schema extends z.ZodType>(file: string, schema: Schema, meaning: string): z.infer<Schema> {

@@ -19,7 +19,10 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 def job_environment(
     storage: dict[str, str], job_id: int, dataset_uri: str, bucket: str, **changes: str | None
 ) -> dict[str, str]:
-    """A complete contract environment for a training job; `changes` override, None removes."""
+    """A complete contract environment for a training job; `changes` override, None removes.
+
+    Tables of bad addresses are written before the server is known: there `s3://test-bucket/` stands for its bucket.
+    """
     environment: dict[str, str | None] = {
         "PATH": os.environ["PATH"],
         "CONTRACT_VERSION": "1",
@@ -47,7 +50,11 @@ def job_environment(
         **storage,
         **changes,
     }
-    return {name: value for name, value in environment.items() if value is not None}
+    return {
+        name: value.replace("s3://test-bucket/", f"s3://{bucket}/")
+        for name, value in environment.items()
+        if value is not None
+    }
 
 
 class TrainerProcess:
