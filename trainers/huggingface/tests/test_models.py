@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from dataset_writer import open_folder
@@ -17,6 +18,7 @@ from huggingface_trainer.examples import ImageSource
 from huggingface_trainer.framework_errors import translate
 from huggingface_trainer.learner import Learner
 from huggingface_trainer.loader import TrainingBatches
+from huggingface_trainer.measuring import as_arrays
 from huggingface_trainer.model_list import MODELS, family_of
 from huggingface_trainer.models import build_model, model_config, model_input
 from huggingface_trainer.settings import TrainSettings
@@ -140,3 +142,18 @@ def test_class_weights_change_the_loss(readers: dict[str, DatasetReader]) -> Non
         count = len(learner.task.data.classes)
         learner.task.data = replace(learner.task.data, class_weights=tuple(0.1 + index for index in range(count)))
         assert learner.task.loss(learner.model, inputs, targets) != plain
+
+
+def test_candidates_that_changed_places_are_no_difference(readers: dict[str, DatasetReader]) -> None:
+    learner, batches = _learner("test_rtdetr", readers["object_detection"])
+    task, model = learner.task, learner.model.eval()
+    inputs = learner.preparation.inputs(batches.make(0, [0, 1]))
+    with torch.inference_mode():
+        ours = as_arrays(task.infer(model, inputs))
+    turned = {name: values[:, ::-1].copy() for name, values in ours.items()}
+    assert task.gap(model, inputs, ours, turned) < 1e-4
+    assert task.gap(model, inputs, ours, {**turned, "logits": turned["logits"] + 0.5}) > 0.4
+    assert task.gap(model, inputs, ours, {**turned, "boxes": turned["boxes"] * np.nan}) == float("inf")
+    # The other one chose candidates that are less sure than our own choice.
+    surer = {**ours, "candidates": ours["candidates"] + 1}
+    assert task.gap(model, inputs, surer, turned) > 0.9

@@ -22,7 +22,6 @@ from huggingface_trainer.bleu import bleu4
 from huggingface_trainer.captions import CaptionTokens
 from huggingface_trainer.ema import AveragedModel
 from huggingface_trainer.geometry import View, around_box, letterboxed, squashed
-from huggingface_trainer.query_parity import two_stage_gap
 from huggingface_trainer.sampling import batches, example_rng, steps_per_epoch
 from huggingface_trainer.schedule import learning_rate
 from huggingface_trainer.settings import (
@@ -149,22 +148,6 @@ def test_a_peak_is_found_between_pixels() -> None:
     peaks, heights = peaks_of(heat)
     assert peaks.tolist() == [[4.25, 2.75]]
     assert heights.tolist() == [1.0]
-
-
-def test_candidates_that_changed_places_are_no_difference() -> None:
-    rng = np.random.default_rng(1)
-    ours = {
-        "logits": rng.normal(size=(2, 5, 3)),
-        "boxes": rng.random((2, 5, 4)),
-        "candidates": rng.normal(size=(2, 5, 3)),
-        "candidate_boxes": rng.random((2, 5, 4)),
-    }
-    turned = {name: values[:, ::-1] for name, values in ours.items()}
-    assert two_stage_gap(ours, turned) == 0.0
-    wrong = {**turned, "logits": turned["logits"] + 0.5}
-    assert two_stage_gap(ours, wrong) == pytest.approx(0.5)
-    assert two_stage_gap(ours, {**turned, "candidate_boxes": rng.random((2, 5, 4))}) == float("inf")
-    assert two_stage_gap(ours, {**turned, "boxes": np.full((2, 5, 4), np.nan)}) == float("inf")
 
 
 def test_averaged_weights_follow() -> None:

@@ -33,7 +33,7 @@ CASES = (
     Case("image_classification", "test_vit", 10, 32, 3e-3, {"count": 64, "size": 32}, {"val/top1": 0.95}, copies=10),
     Case("image_classification", "test_deit", 10, 32, 3e-3, {"count": 64, "size": 32}, {"val/top1": 0.95}, copies=10),
     Case(
-        "object_detection", "test_rtdetr", 7, 8, 3e-3, {"count": 8, "size": 64, "digits": [0, 1], "per_scene": (1, 2)},
+        "object_detection", "test_rtdetr", 6, 8, 3e-3, {"count": 8, "size": 64, "digits": [0, 1], "per_scene": (1, 2)},
         {"val/mAP50": 0.5}, {"clip_grad": 0.1, "image_size": 64}, copies=20,
     ),
     Case(
@@ -45,7 +45,7 @@ CASES = (
         copies=16,
     ),
     Case(
-        "pose_estimation", "test_vitpose", 8, 16, 3e-3, {"count": 12, "digits": [0, 1]}, {"val/OKS": 0.6}, copies=16,
+        "pose_estimation", "test_vitpose", 6, 16, 3e-3, {"count": 12, "digits": [0, 1]}, {"val/OKS": 0.6}, copies=16,
     ),
 )  # fmt: skip
 

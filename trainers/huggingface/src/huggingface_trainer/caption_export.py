@@ -89,8 +89,9 @@ class CaptionExport:
                 break
         return {"tokens": tokens}
 
-    def gap(self, ours: Arrays, theirs: Arrays) -> float:
+    def gap(self, inputs: dict[str, Tensor], ours: Arrays, theirs: Arrays) -> float:
         """The largest difference of any embedding or logit so far; infinity when a caption differs."""
+        del inputs
         same = ours["tokens"].shape == theirs["tokens"].shape and bool((ours["tokens"] == theirs["tokens"]).all())
         return self._largest if same else float("inf")
 

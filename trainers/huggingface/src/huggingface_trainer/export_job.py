@@ -86,6 +86,7 @@ class OnnxExport:
 
     def __init__(self, trained: TrainedModel, folder: Path) -> None:
         self._task = trained.task
+        self._model = trained.model
         self._names = ["pixel_values", *(["pixel_mask"] if trained.task.data.shape.letterbox else [])]
         shape = trained.task.data.shape
         examples = [torch.rand(2, 3, shape.height, shape.width)]
@@ -100,9 +101,9 @@ class OnnxExport:
         values = self.session.run(list(self._task.outputs), feed)
         return dict(zip(self._task.outputs, values, strict=True))
 
-    def gap(self, ours: Arrays, theirs: Arrays) -> float:
+    def gap(self, inputs: dict[str, Tensor], ours: Arrays, theirs: Arrays) -> float:
         """The largest difference of any value."""
-        return self._task.gap(ours, theirs)
+        return self._task.gap(self._model, inputs, ours, theirs)
 
 
 def write_onnx(
@@ -157,7 +158,7 @@ def _compare(
         with torch.inference_mode():
             ours = {name: value.numpy() for name, value in task.infer(trained.model, inputs).items()}
         theirs = engine.run(inputs)
-        largest = max(largest, engine.gap(ours, theirs))
+        largest = max(largest, engine.gap(inputs, ours, theirs))
         for raw, collected in ((ours, original), (theirs, exported)):
             found = task.outcomes(raw, batch.examples, batch.views)
             task.judge(found, batch.targets)

@@ -15,14 +15,15 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer of the settings over what is not frozen. Each group has its `share` of the learning rate."""
     groups = _parameter_groups(model, settings, peak_lr, backbone)
+    # One kernel for all weights instead of a loop over them in Python: a tenth of a small model's step.
     match settings.optimizer:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=peak_lr)
+            return torch.optim.AdamW(groups, lr=peak_lr, fused=True)
         case "adam":
-            return torch.optim.Adam(groups, lr=peak_lr)
+            return torch.optim.Adam(groups, lr=peak_lr, fused=True)
         case "sgd":
             nesterov = settings.momentum > 0
-            return torch.optim.SGD(groups, lr=peak_lr, momentum=settings.momentum, nesterov=nesterov)
+            return torch.optim.SGD(groups, lr=peak_lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
 
 
 def _parameter_groups(

@@ -1,43 +1,56 @@
 """Compares two runs of a two-stage detector, whose decoder is given the best of many candidates.
 
-Which candidates are best, and in which order, hangs on differences of the last bit. So rows are compared that come of
-the same candidate, and only in images where both runs chose the same ones; where they did not, the candidates on the
-edge must have been as good as equal.
+Which candidates are best, and in which order, hangs on the last bit of their scores. So the original is run again with
+the candidates that the other run chose: then all rows must agree. The chosen ones must be as good as its own choice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import torch
+from torch import Tensor
 
-# Candidate boxes (shares of the input) are the same box up to here.
-_SAME_BOX = 1e-4
-_COMPARED = ("logits", "boxes")
+_COMPARED = ("logits", "boxes", "candidates")
 
 Array = np.ndarray[Any, Any]
 
 
-def two_stage_gap(ours: dict[str, Array], theirs: dict[str, Array]) -> float:
-    """The largest difference; infinity where shapes differ, a value is no number, or no image can be compared."""
-    if any(ours[name].shape != theirs[name].shape or not np.isfinite(theirs[name]).all() for name in ours):
+@contextmanager
+def candidate_choice(forced: Tensor | None = None) -> Iterator[list[Tensor]]:
+    """Collects what `torch.topk` chooses along axis 1 in a forward pass; with `forced` it chooses those indices.
+
+    transformers' RT-DETR gives no other access to the choice. The list holds batch x queries indices.
+    """
+    seen: list[Tensor] = []
+    original: Callable[..., Any] = torch.topk
+
+    def topk(values: Tensor, *options: Any, **named: Any) -> Any:
+        if forced is None:
+            found = original(values, *options, **named)
+            seen.append(found[1])
+            return found
+        seen.append(forced)
+        return values.gather(1, forced), forced
+
+    torch.topk = topk  # type: ignore[assignment]
+    try:
+        yield seen
+    finally:
+        torch.topk = original
+
+
+def two_stage_gap(again: dict[str, Array], ours: dict[str, Array], theirs: dict[str, Array]) -> float:
+    """The largest difference between `theirs` and the original run `again` with their candidates.
+
+    `ours` is the original's own run: how sure the candidates were must be the same in both. Infinity where shapes
+    differ or a value is no number.
+    """
+    if any(again[name].shape != theirs[name].shape or not np.isfinite(theirs[name]).all() for name in _COMPARED):
         return float("inf")
-    largest, compared = 0.0, 0
-    for image in range(len(ours["logits"])):
-        one, other = ({name: values[image] for name, values in raw.items()} for raw in (ours, theirs))
-        # How sure each candidate was, best first: equal also where candidates changed places.
-        sure = [np.sort(raw["candidates"].max(axis=-1)) for raw in (one, other)]
-        largest = max(largest, float(np.abs(sure[0] - sure[1]).max()))
-        rows = _same_candidates(one["candidate_boxes"], other["candidate_boxes"])
-        if rows is not None:
-            compared += 1
-            largest = max(largest, *(float(np.abs(one[name] - other[name][rows]).max()) for name in _COMPARED))
-    return largest if compared else float("inf")
-
-
-def _same_candidates(one: Array, other: Array) -> Array | None:
-    """For each row of `one` the row of `other` with the same box; None when one of them has none."""
-    distances = np.abs(one[:, None] - other[None]).max(axis=-1)
-    rows, columns = linear_sum_assignment(distances)
-    return columns if distances[rows, columns].max() <= _SAME_BOX else None
+    rows = max(float(np.abs(again[name] - theirs[name]).max()) for name in _COMPARED)
+    sure = [np.sort(raw["candidates"].max(axis=-1), axis=-1) for raw in (ours, theirs)]
+    return max(rows, float(np.abs(sure[0] - sure[1]).max()))

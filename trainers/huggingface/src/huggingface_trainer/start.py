@@ -80,8 +80,6 @@ def follower() -> Callable[[int, Any], None]:
 def _derive(job: TrainerJob) -> TrainerOutcome:
     """Works with what a training left behind (MODEL_URI)."""
     env = job.env
-    if env.model_name is not None:
-        find_model(env.model_name, env.task_type)
     match env.job_kind:
         case "evaluate":
             evaluate_settings = read_settings(EvaluateSettings, env.config)

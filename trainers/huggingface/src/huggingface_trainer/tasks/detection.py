@@ -13,7 +13,7 @@ from vision_trainer.contracts import Prediction
 from huggingface_trainer.coco_scores import Scores, score_boxes
 from huggingface_trainer.examples import Example, ImageSource
 from huggingface_trainer.geometry import View
-from huggingface_trainer.query_parity import two_stage_gap
+from huggingface_trainer.query_parity import candidate_choice, two_stage_gap
 
 from .task import Arrays, Measured, Outcome, Task, TaskData, largest_gap, mean_loss, sample_of
 
@@ -32,7 +32,7 @@ class Detection(Task):
 
     def __init__(self, data: TaskData) -> None:
         super().__init__(data)
-        self.outputs = ("logits", "boxes", *(("candidates", "candidate_boxes") if data.two_stage else ()))
+        self.outputs = ("logits", "boxes", *(("candidates", "choice") if data.two_stage else ()))
 
     def target(self, example: Example, view: View, source: ImageSource, rng: random.Random | None) -> dict[str, Any]:
         """class_labels (objects,) and boxes (objects, 4): centre x, y, width, height as shares of the input."""
@@ -71,14 +71,18 @@ class Detection(Task):
     def infer(self, model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """logits: batch x queries x classes (DETR: + 1 for nothing); boxes: batch x queries x 4, shares of the input.
 
-        RT-DETR also gives the candidates that its decoder was given, in the same order.
+        RT-DETR also gives the logits and the numbers of the candidates that its decoder was given, in the same order.
         """
-        return self._raw(model(**inputs))
+        if not self.data.two_stage:
+            return self._raw(model(**inputs))
+        with candidate_choice() as chosen:
+            raw = self._raw(model(**inputs))
+        return {**raw, "choice": chosen[0]}
 
     def _raw(self, found: Any) -> dict[str, Tensor]:
         raw = {"logits": found.logits.float(), "boxes": found.pred_boxes.float()}
         if self.data.two_stage:
-            raw |= {"candidates": found.enc_topk_logits.float(), "candidate_boxes": found.enc_topk_bboxes.float()}
+            raw["candidates"] = found.enc_topk_logits.float()
         return raw
 
     def outcomes(self, raw: Arrays, examples: list[Example], views: list[View]) -> list[Outcome]:
@@ -130,9 +134,13 @@ class Detection(Task):
                 right += 1
         return 2 * right / (len(boxes) + len(objects))
 
-    def gap(self, ours: Arrays, theirs: Arrays) -> float:
-        """Row by row; of a two-stage model's rows those that come of the same candidate."""
-        return two_stage_gap(ours, theirs) if self.data.two_stage else largest_gap(ours, theirs)
+    def gap(self, model: nn.Module, inputs: dict[str, Tensor], ours: Arrays, theirs: Arrays) -> float:
+        """Row by row; a two-stage model is run again with the candidates that the other one chose."""
+        if not self.data.two_stage:
+            return largest_gap(ours, theirs)
+        with torch.inference_mode(), candidate_choice(torch.from_numpy(theirs["choice"])):
+            again = {name: value.numpy() for name, value in self._raw(model(**inputs)).items()}
+        return two_stage_gap(again, ours, theirs)
 
     def prediction(self, outcomes: list[Outcome], threshold: float) -> Prediction:
         """Boxes in pixels, surest first."""
