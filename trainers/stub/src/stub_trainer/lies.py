@@ -49,7 +49,8 @@ def begin(job: TrainerJob) -> None:
         print(f"connecting with {secret}", file=sys.stderr, flush=True)
     if told("child_with_secrets"):
         environment = {"PATH": os.environ["PATH"], "S3_SECRET_ACCESS_KEY": secret}
-        subprocess.Popen(["sleep", "2"], env=environment)  # noqa: S607
+        # It reads from us until we are gone, and is no process left behind.
+        subprocess.Popen(["cat"], env=environment, stdin=subprocess.PIPE)  # noqa: S607
     if told("write_outside"):
         # /tmp by its name: TMPDIR is where a job may write.
         Path("/tmp/stub-trainer-was-here").write_text("outside")  # noqa: S108
