@@ -12,9 +12,34 @@ export default defineConfig({
           name: "unit",
           globalSetup,
           include: ["{.ci,shared-contracts,services,deploy,bench,conformance}/**/*.test.ts"],
-          exclude: never,
+          exclude: [...never, "**/*.docker.test.ts"],
           testTimeout: 30_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "docker",
+          globalSetup,
+          // They say so and are skipped where no Docker engine answers.
+          include: ["{services,deploy,conformance,e2e}/**/*.docker.test.ts"],
+          exclude: never,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "kubernetes",
+          globalSetup,
+          // What `./vp test --kubernetes` runs: it needs a cluster.
+          include: ["{services,e2e}/**/*.cluster-test.ts"],
+          exclude: never,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          // One node, few cores: two files at once would only slow each other down.
+          fileParallelism: false,
         },
       },
       {
@@ -22,7 +47,7 @@ export default defineConfig({
           name: "e2e",
           globalSetup,
           include: ["e2e/**/*.test.ts"],
-          exclude: never,
+          exclude: [...never, "**/*.docker.test.ts"],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // Each file starts a whole platform; two at once would only slow each other down.

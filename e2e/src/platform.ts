@@ -62,7 +62,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function createDatabase(url: string): Promise<{ url: string; drop: () => Promise<void> }> {
+/** A database of its own on the server of `url`. */
+export async function createDatabase(url: string): Promise<{ url: string; drop: () => Promise<void> }> {
   const name = `e2e_${randomBytes(5).toString("hex")}`;
   const run = async (statement: string) => {
     const client = new pg.Client({ connectionString: url });
@@ -83,6 +84,8 @@ export class Platform {
   readonly database_url: string;
   readonly redis_url: string;
   readonly bucket: string;
+  /** What services call the gateway's internal operations with. */
+  readonly internal_token: string;
   readonly servers: Servers;
   readonly folder: string;
   readonly #environments = new Map<ServiceName, Record<string, string>>();
@@ -103,6 +106,7 @@ export class Platform {
     this.notifier_url = `http://127.0.0.1:${notifierPort}`;
 
     const INTERNAL_TOKEN = randomBytes(24).toString("hex");
+    this.internal_token = INTERNAL_TOKEN;
     const base = {
       HOST: "127.0.0.1",
       LOG_LEVEL: "info",
@@ -139,6 +143,8 @@ export class Platform {
         ...base,
         ...storage,
         FRAMEWORK: framework,
+        // Whatever engine this machine has.
+        TRAINING_EXECUTION_MODE: "subprocess",
         PORT: String(workerPorts[index]),
         GATEWAY_URL: this.gateway_url,
         SLOTS: String(options.slots ?? 1),
@@ -154,7 +160,7 @@ export class Platform {
     const database = await createDatabase(options.servers.database_url);
     const ports = await Promise.all(Array.from({ length: 2 + (options.frameworks?.length ?? 2) }, freePort));
     const platform = new Platform(options, database, ports);
-    const s3 = createS3Client(platform.#storageSettings());
+    const s3 = createS3Client(platform.storageSettings());
     await s3.send(new CreateBucketCommand({ Bucket: platform.bucket }));
     s3.destroy();
     try {
@@ -172,7 +178,8 @@ export class Platform {
     return platform;
   }
 
-  #storageSettings() {
+  /** How anybody reaches its storage. */
+  storageSettings() {
     const { s3_endpoint, s3_access_key_id, s3_secret_access_key } = this.servers;
     return {
       STORAGE_TYPE: "s3" as const,
@@ -187,7 +194,7 @@ export class Platform {
 
   /** A client of the platform's storage, for a look at what really lies there. */
   s3() {
-    return createS3Client(this.#storageSettings());
+    return createS3Client(this.storageSettings());
   }
 
   names(): ServiceName[] {

@@ -39,6 +39,14 @@ export const FAILURES = {
     retryable: false,
     hint: "The framework's Python environment is not installed on the worker: run ./vp doctor.",
   },
+  IMAGE_MISSING: {
+    retryable: false,
+    hint: "The framework's image is not there: run ./vp images build, or set IMAGE_REGISTRY and IMAGE_TAG to where it is.",
+  },
+  NOT_SCHEDULABLE: {
+    retryable: false,
+    hint: "No node of the cluster can take the trainer: ask for fewer GPUs or less memory, or add a node that has them.",
+  },
 } as const satisfies Record<string, FailureRule>;
 
 export const FailureCode = z.enum(Object.keys(FAILURES) as [keyof typeof FAILURES, ...(keyof typeof FAILURES)[]]);

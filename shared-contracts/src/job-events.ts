@@ -19,11 +19,11 @@ export const StateEventData = z
   .meta({ id: "StateEventData" });
 export type StateEventData = z.infer<typeof StateEventData>;
 
-/** Data of the platform's own event type `attempt`: an attempt was claimed, or ended. */
+/** Data of the platform's own event type `attempt`: an attempt was claimed, taken over by another worker, or ended. */
 export const AttemptEventData = z
   .object({
     attempt: z.int().min(1),
-    status: z.enum(["claimed", "ended"]),
+    status: z.enum(["claimed", "adopted", "ended"]),
     worker_id: z.string().optional(),
     outcome: AttemptOutcome.optional(),
     exit_code: z.int().nullable().optional(),

@@ -29,6 +29,9 @@ export type AttemptOutcome = z.infer<typeof AttemptOutcome>;
 /** How many attempts a job may use up for reasons that are not its own (worker lost, preempted, storage down). */
 export const MAX_ATTEMPTS = 3;
 
+/** How many attempts a job may lose, on top, to workers that were stopped on purpose (a new deployment). */
+export const MAX_INTERRUPTIONS = 100;
+
 /** QUEUED again from RUNNING: an attempt was lost for infrastructure reasons and the next one waits for a worker. */
 const LEGAL: Record<JobState, readonly JobState[]> = {
   PENDING: ["QUEUED", "CANCELLED"],

@@ -40,6 +40,8 @@ export const StartedEvent = event("started", "StartedEvent", {
 export const PhaseEvent = event("phase", "PhaseEvent", {
   name: Phase,
   pct: z.number().min(0).max(100).nullable().optional(),
+  /** What is waited for, for people: an image that is pulled, a pod that finds no node. */
+  detail: z.string().max(500).optional(),
 });
 export const ProgressEvent = event("progress", "ProgressEvent", {
   epoch: count,
@@ -60,6 +62,8 @@ export const MetricsEvent = event("metrics", "MetricsEvent", {
 export const LogEvent = event("log", "LogEvent", {
   level: z.enum(["debug", "info", "warning", "error"]),
   message: z.string().max(8000),
+  /** Of the trainer's output: the bytes up to the end of these lines. */
+  offset: count.optional(),
 });
 export const CheckpointEvent = event("checkpoint", "CheckpointEvent", {
   kind: z.enum(["last", "best", "periodic"]),

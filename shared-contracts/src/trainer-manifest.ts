@@ -64,9 +64,18 @@ export const TrainerManifest = z
     title: z.string(),
     /** SPDX, of the trainer and of what it imports. */
     license: z.string(),
+    /** `vision-platform-<framework>`: registry and tag are the installation's (IMAGE_REGISTRY, IMAGE_TAG). */
     image: z.string(),
-    /** The locked environment, relative to the trainer's folder. */
-    environment: z.object({ lock: z.string() }).optional(),
+    environment: z
+      .object({
+        /** The locked environment, relative to the trainer's folder. */
+        lock: z.string(),
+        /** Its image starts from the platform's torch layer, which the images of all such frameworks share. */
+        torch: z.boolean().default(false),
+        /** Debian packages that its image needs beside Python, such as git. */
+        system_packages: z.array(z.string().regex(/^[a-z0-9][a-z0-9.+-]*$/)).default([]),
+      })
+      .optional(),
     /** Off until an administrator names the framework in ENABLED_FRAMEWORKS. */
     enabled: z.boolean(),
     /** Why it is off, or what its licence asks for; shown wherever the framework is. */

@@ -25,6 +25,10 @@ const GROUPS: Record<string, Group> = {
     description: "what the models are trained with",
     load: async () => (await import("./commands/frameworks.ts")).registerFrameworks,
   },
+  workers: {
+    description: "the workers, their launchers and GPUs",
+    load: async () => (await import("./commands/workers.ts")).registerWorkers,
+  },
   models: {
     description: "the models that can be trained",
     load: async () => (await import("./commands/models.ts")).registerModels,

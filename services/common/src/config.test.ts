@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { loadConfig, setting, storageSettings } from "./config.ts";
+import { loadConfig, readTracingSettings, setting, storageSettings } from "./config.ts";
 
 const schema = z.object({
   PORT: setting.port,
@@ -53,5 +53,36 @@ describe("loadConfig", () => {
     expect(message.split("\n")).toHaveLength(4);
     expect(message).toContain("JWT_SECRET: a value of 7 characters was found; expected a random secret");
     expect(message).not.toContain("hunter2");
+  });
+});
+
+describe("readTracingSettings", () => {
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" };
+
+  it.each([
+    {},
+    { OTEL_EXPORTER_OTLP_ENDPOINT: "" },
+    { OTEL_TRACES_SAMPLER: "nonsense" },
+    { ...endpoint, OTEL_SDK_DISABLED: "true" },
+    { ...endpoint, OTEL_TRACES_EXPORTER: "none" },
+  ])("wants no traces with %s", (environment) => {
+    expect(readTracingSettings(environment)).toBeUndefined();
+  });
+
+  it("reads OpenTelemetry's own variables", () => {
+    const sampler = { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.25" };
+    expect(readTracingSettings({ ...endpoint, ...sampler, OTEL_BSP_SCHEDULE_DELAY: "100" })).toEqual({
+      endpoint: "http://127.0.0.1:4318",
+      sampler: "parentbased_traceidratio",
+      ratio: 0.25,
+      schedule_ms: 100,
+      queue: 2048,
+    });
+  });
+
+  it("says which port to give when it is told to speak gRPC", () => {
+    expect(() => readTracingSettings({ ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" })).toThrow(
+      'OTEL_EXPORTER_OTLP_PROTOCOL: found "grpc"; expected http/json (gRPC is not spoken',
+    );
   });
 });

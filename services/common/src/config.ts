@@ -63,3 +63,65 @@ export const storageSettings = {
   S3_SECRET_ACCESS_KEY: z.string().min(1).describe("the secret access key"),
 };
 export type StorageSettings = z.output<z.ZodObject<typeof storageSettings>>;
+
+const tracingSchema = z.object({
+  OTEL_SDK_DISABLED: flag.default(false).describe("true or false"),
+  OTEL_TRACES_EXPORTER: z.enum(["otlp", "none"]).default("otlp").describe("otlp or none"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting.httpUrl
+    .optional()
+    .describe("the address of a collector's OTLP over HTTP, such as http://127.0.0.1:4318"),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: setting.httpUrl
+    .optional()
+    .describe("the complete address for traces, such as http://127.0.0.1:4318/v1/traces"),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z
+    .enum(["http/json", "http/protobuf"])
+    .optional()
+    .describe("http/json (gRPC is not spoken: give the collector's HTTP port, usually 4318)"),
+  OTEL_TRACES_SAMPLER: z
+    .enum([
+      "always_on",
+      "always_off",
+      "traceidratio",
+      "parentbased_always_on",
+      "parentbased_always_off",
+      "parentbased_traceidratio",
+    ])
+    .default("parentbased_always_on")
+    .describe("a sampler such as parentbased_traceidratio"),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1).describe("a share from 0 to 1"),
+  OTEL_BSP_SCHEDULE_DELAY: z.coerce.number().int().min(1).default(5_000).describe("milliseconds between two sendings"),
+  OTEL_BSP_MAX_QUEUE_SIZE: z.coerce
+    .number()
+    .int()
+    .min(512)
+    .default(2_048)
+    .describe("spans that may wait, at least 512"),
+});
+
+export interface TracingSettings {
+  endpoint: string;
+  sampler: string;
+  /** 0 to 1. */
+  ratio: number;
+  schedule_ms: number;
+  /** Spans; beyond it new ones are lost. */
+  queue: number;
+}
+
+/** OpenTelemetry's own variables; undefined when no traces are wanted. Throws ConfigError. */
+export function readTracingSettings(
+  environment: Record<string, string | undefined> = process.env,
+): TracingSettings | undefined {
+  // By far the most usual case, and a start should not wait for a schema then.
+  if (!environment.OTEL_EXPORTER_OTLP_ENDPOINT && !environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return undefined;
+  const config = loadConfig("tracing", tracingSchema, environment);
+  const endpoint = config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? config.OTEL_EXPORTER_OTLP_ENDPOINT ?? "";
+  if (config.OTEL_SDK_DISABLED || config.OTEL_TRACES_EXPORTER === "none") return undefined;
+  return {
+    endpoint,
+    sampler: config.OTEL_TRACES_SAMPLER,
+    ratio: config.OTEL_TRACES_SAMPLER_ARG,
+    schedule_ms: config.OTEL_BSP_SCHEDULE_DELAY,
+    queue: config.OTEL_BSP_MAX_QUEUE_SIZE,
+  };
+}

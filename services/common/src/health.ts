@@ -1,6 +1,6 @@
 /** `/health` (alive), `/ready` (every part it needs answers) and `/metrics` (Prometheus) of every service. */
 import { Router } from "express";
-import { collectDefaultMetrics, Registry } from "prom-client";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 
 /** A part a service needs; rejects with the reason when it is not usable. */
 export type ReadinessCheck = () => Promise<unknown>;
@@ -30,11 +30,35 @@ export interface Health {
   startDraining(): void;
 }
 
-/** Routes for a service with the given parts, e.g. `{ postgres: () => …, redis: () => … }`. */
-export function createHealth(service: string, checks: Record<string, ReadinessCheck>): Health {
+/** 1 for each part that is usable now, so that an alert can say which one is not. */
+function addReadyGauge(registry: Registry, checks: Record<string, ReadinessCheck>): void {
+  new Gauge({
+    name: "vision_platform_ready",
+    help: "1 while this part of what the service needs is usable",
+    labelNames: ["part"],
+    registers: [registry],
+    async collect() {
+      const asked = Object.entries(checks).map(async ([part, check]) => {
+        this.set({ part }, (await outcome(check)) === "ok" ? 1 : 0);
+      });
+      await Promise.all(asked);
+    },
+  });
+}
+
+/**
+ * Routes for a service with the given parts, e.g. `{ postgres: () => …, redis: () => … }`. `labels` are on every metric,
+ * beside `service`.
+ */
+export function createHealth(
+  service: string,
+  checks: Record<string, ReadinessCheck>,
+  labels: Record<string, string> = {},
+): Health {
   const registry = new Registry();
-  registry.setDefaultLabels({ service });
+  registry.setDefaultLabels({ service, ...labels });
   collectDefaultMetrics({ register: registry });
+  addReadyGauge(registry, checks);
   let draining = false;
   const router = Router();
   router.get("/health", (_request, response) => {

@@ -2,9 +2,12 @@
 import type { Server } from "node:http";
 import { ConfigError } from "./config.ts";
 import type { Logger } from "./logger.ts";
+import { stopTracing } from "./tracing.ts";
 
-/** A service ends in at most this long after SIGTERM. */
+/** A service ends in at most this long after SIGTERM, unless it says otherwise. */
 export const DRAIN_LIMIT_MS = 9_000;
+/** Of it is kept for the end itself. */
+const EXIT_MS = 300;
 
 /** Listens and answers with the port that was taken (0 asks for any free one). Rejects when the port is in use. */
 export function listen(server: Server, port: number, host: string): Promise<number> {
@@ -29,19 +32,22 @@ export function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** On SIGTERM or SIGINT runs `drain` once, then exits 0; exits 1 when draining takes too long or fails. */
-export function drainOnSignal(logger: Logger, drain: () => Promise<void>): void {
+/** On SIGTERM or SIGINT runs `drain` once, then exits 0; exits 1 when it takes longer than `limitMs` or fails. */
+export function drainOnSignal(logger: Logger, drain: () => Promise<void>, limitMs = DRAIN_LIMIT_MS): void {
   let draining = false;
   const begin = async (signal: string) => {
     if (draining) return;
     draining = true;
     logger.info({ signal }, "draining");
+    const end = performance.now() + limitMs;
     setTimeout(() => {
       logger.error("draining took too long");
       process.exit(1);
-    }, DRAIN_LIMIT_MS).unref();
+    }, limitMs).unref();
     try {
       await drain();
+      // Spans may be lost; ending in time is more.
+      await stopTracing(end - performance.now() - EXIT_MS);
       logger.info("ended");
       process.exit(0);
     } catch (error) {

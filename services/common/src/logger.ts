@@ -1,4 +1,4 @@
-/** JSON lines on standard output, one shape for all services; secrets are cut out by name. */
+/** JSON lines on standard output, one format for all services and trainers (docs/observability.md); secrets are cut out by name. */
 import { type Logger, type LoggerOptions, pino } from "pino";
 
 export type { Logger } from "pino";
@@ -14,6 +14,33 @@ const SECRET_PATHS = [
   "authorization",
   "secret",
 ];
+
+/** The words of the contract's log events; trainers write the same ones. */
+const LEVELS: Record<string, string> = { trace: "debug", warn: "warning", fatal: "error" };
+const MAX_ERROR_CHARACTERS = 8_000;
+
+/** Stack and causes as one text, as a traceback is: what a person reads, and no field of the error beyond it. */
+function errorText(error: unknown): string {
+  const parts: string[] = [];
+  for (let each: unknown = error; each !== undefined && parts.length < 5; ) {
+    if (!(each instanceof Error)) {
+      parts.push(typeof each === "string" ? each : JSON.stringify(each));
+      break;
+    }
+    // Node's own errors of connections can be without a message.
+    const code = "code" in each && typeof each.code === "string" ? ` [${each.code}]` : "";
+    parts.push(`${each.stack ?? each.message}${code}`);
+    each = each.cause;
+  }
+  return parts.join("\ncaused by: ").slice(0, MAX_ERROR_CHARACTERS);
+}
+
+/** `err` is how code hands an error to the logger; `error`, a text, is how every line shows it. */
+function withErrorText(fields: Record<string, unknown>): Record<string, unknown> {
+  if (!("err" in fields)) return fields;
+  const { err, ...rest } = fields;
+  return err === undefined || err === null ? rest : { ...rest, error: errorText(err) };
+}
 
 /** Lines are gathered for so long: a write for each costs a busy service a quarter of its time. Lost by kill -9 only. */
 const FLUSH_MS = 200;
@@ -31,7 +58,8 @@ export function createLogger(service: string, level: string): Logger {
     level,
     base: { service },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
+    messageKey: "message",
+    formatters: { level: (label) => ({ level: LEVELS[label] ?? label }), log: withErrorText },
     redact: {
       paths: [
         ...SECRET_PATHS,

@@ -14,10 +14,15 @@ const BLOCK_MS = 5_000;
 const RETRY_MS = 500;
 
 /**
- * Follows all shards over one blocking connection and hands every event to `onEvent`, in the order of each job.
+ * Follows all shards over one blocking connection and hands every event to `onEvent`, in the order of each job, with the
+ * moment it was appended (milliseconds since 1970, Redis' clock).
  * After Redis lost data its ids can start again below the cursor; the cursor is then set back to the stream's end.
  */
-export function readOutStream(redis: Redis, logger: Logger, onEvent: (event: JobEvent) => void): OutStreamReader {
+export function readOutStream(
+  redis: Redis,
+  logger: Logger,
+  onEvent: (event: JobEvent, appended: number) => void,
+): OutStreamReader {
   const streams = outStreams();
   const cursors = new Map<string, string>();
   let stopped = false;
@@ -48,7 +53,7 @@ export function readOutStream(redis: Redis, logger: Logger, onEvent: (event: Job
         for (const [stream, entries] of answer ?? []) {
           for (const [id, fields] of entries) {
             cursors.set(stream, id);
-            deliver(fields[1]);
+            deliver(fields[1], id);
           }
         }
       } catch (error) {
@@ -59,10 +64,10 @@ export function readOutStream(redis: Redis, logger: Logger, onEvent: (event: Job
     }
   }
 
-  function deliver(json: string | undefined): void {
+  function deliver(json: string | undefined, id: string): void {
     try {
       // Written by the gateway from validated rows: parsed, not validated again, 1,000 times a second.
-      onEvent(JSON.parse(json ?? "") as JobEvent);
+      onEvent(JSON.parse(json ?? "") as JobEvent, Number.parseInt(id, 10));
     } catch (error) {
       logger.error({ err: error }, "unreadable entry in the event stream");
     }

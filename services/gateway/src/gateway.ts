@@ -55,7 +55,7 @@ export async function createGateway(config: GatewayConfig, logger: Logger): Prom
 
   const tokens = createTokens(config);
   const apiKeys = createApiKeys(db);
-  const jobParts = createJobParts({ redis, config, logger, health });
+  const jobParts = createJobParts({ db, redis, config, logger, health });
   const drain = new AbortController();
   void makeBucketWhenUp(s3, config.STORAGE_BUCKET, logger, drain.signal);
   return {

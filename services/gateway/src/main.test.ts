@@ -66,7 +66,7 @@ describe("the process", () => {
     process.child.kill("SIGTERM");
     expect((await process.ended)[0]).toBe(0);
     await stream.text().catch(() => "cut off");
-    expect(process.output.stdout).toContain('"msg":"ended"');
+    expect(process.output.stdout).toContain('"message":"ended"');
     for (const secret of ["JWT_SECRET", "INTERNAL_TOKEN", "S3_SECRET_ACCESS_KEY"]) {
       expect(process.output.stdout).not.toContain(environment()[secret]);
     }

@@ -1,5 +1,6 @@
 import { closeServer, drainOnSignal, listen, start } from "@vision-platform/common/lifecycle";
 import { createLogger } from "@vision-platform/common/logger";
+import { startTracing } from "@vision-platform/common/tracing";
 import { createGatewayServer } from "./app.ts";
 import { readConfig } from "./config.ts";
 import { createGateway } from "./gateway.ts";
@@ -10,6 +11,7 @@ import { startTracker } from "./tracking/tracker.ts";
 await start(async () => {
   const config = readConfig();
   const logger = createLogger("gateway", config.LOG_LEVEL);
+  await startTracing("gateway", logger);
   const gateway = await createGateway(config, logger);
   const server = createGatewayServer(gateway);
   const background = startBackground(gateway);

@@ -7,6 +7,7 @@ import { closeServer, listen } from "@vision-platform/common/lifecycle";
 import { createLogger } from "@vision-platform/common/logger";
 import { connectRedis } from "@vision-platform/common/redis";
 import { ensureBucket } from "@vision-platform/common/s3";
+import { startTracing, stopTracing } from "@vision-platform/common/tracing";
 import { register, type Session } from "@vision-platform/contracts/api/auth";
 import { createProject } from "@vision-platform/contracts/api/projects";
 import { sql } from "kysely";
@@ -95,7 +96,9 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     }),
     ...options.config,
   };
-  const gateway = await createGateway(config, createLogger("gateway", services.TEST_LOG_LEVEL));
+  const logger = createLogger("gateway", services.TEST_LOG_LEVEL);
+  await startTracing("gateway", logger);
+  const gateway = await createGateway(config, logger);
   // The gateway makes it too, without waiting; a storage that is away is what some tests are about.
   await ensureBucket(gateway.s3, config.STORAGE_BUCKET).catch(() => undefined);
   const server = createGatewayServer(gateway, { checkResponses: options.checkResponses ?? true });
@@ -124,6 +127,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       server.closeAllConnections();
       await Promise.all([closeServer(server), background?.stop()]);
       await gateway.close();
+      await stopTracing();
       await database.drop();
     },
   };

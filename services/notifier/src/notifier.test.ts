@@ -273,7 +273,7 @@ describe("a client that does not read", () => {
     await until(() => numbers[1]?.length === job.head);
     expect(numbers[0]?.length).toBeLessThan(job.head);
     const metrics = await (await fetch(`${patient}/metrics`)).text();
-    expect(metrics).toMatch(/vp_live_stalled\{[^}]*\} 1/);
+    expect(metrics).toMatch(/vision_platform_live_stalled_sockets\{[^}]*\} 1/);
     socketOf(slow).resume();
     await until(() => numbers[0]?.length === job.head);
     expect(numbers).toEqual([upTo(job.head), upTo(job.head)]);
@@ -287,7 +287,9 @@ describe("a client that does not read", () => {
     client.io.reconnection(false);
     socketOf(client).pause();
     for (let round = 0; round < 5; round += 1) await job.push(fill);
-    await until(async () => /vp_live_sockets\{[^}]*\} 0/.test(await (await fetch(`${strict}/metrics`)).text()));
+    await until(async () =>
+      /vision_platform_live_sockets\{[^}]*\} 0/.test(await (await fetch(`${strict}/metrics`)).text()),
+    );
     socketOf(client).resume();
   });
 });

@@ -6,7 +6,7 @@ import type { Logger } from "@vision-platform/common/logger";
 import { readOutStream } from "@vision-platform/common/out-stream";
 import { checkRedis, connectRedis } from "@vision-platform/common/redis";
 import express from "express";
-import { Counter, Gauge } from "prom-client";
+import { Counter, Gauge, Histogram } from "prom-client";
 import { BEACON_MS, startBeacon } from "./beacon.ts";
 import type { NotifierConfig } from "./config.ts";
 import { Feeds } from "./feeds/feeds.ts";
@@ -71,12 +71,19 @@ export async function startNotifier(
   });
 
   const received = new Counter({
-    name: "vp_events_received_total",
+    name: "vision_platform_live_events_received_total",
     help: "Committed events read from Redis",
     registers: [health.registry],
   });
-  const stream = readOutStream(connectRedis(config.REDIS_URL, "blocking"), logger, (event) => {
+  const lag = new Histogram({
+    name: "vision_platform_live_lag_seconds",
+    help: "From an event's place in Redis' stream, by Redis' clock, to this notifier",
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers: [health.registry],
+  });
+  const stream = readOutStream(connectRedis(config.REDIS_URL, "blocking"), logger, (event, appended) => {
     received.inc();
+    lag.observe(Math.max(0, Date.now() - appended) / 1000);
     feeds.accept(event);
   });
   const beacon = startBeacon(
@@ -90,7 +97,7 @@ export async function startNotifier(
     },
     pace.beaconMs,
   );
-  addGauges(health, {
+  addMetrics(health, {
     sockets: () => subscriptions.size,
     feeds: () => feeds.size,
     stalled: () => backPressure.figures.stalled,
@@ -126,21 +133,30 @@ async function handOver(io: LiveServer): Promise<void> {
   }
 }
 
-function addGauges(health: Health, values: Record<"sockets" | "feeds" | "stalled" | "ended", () => number>): void {
-  const help = {
-    sockets: "Connected clients",
-    feeds: "Jobs watched by somebody",
-    stalled: "Clients that do not keep up",
-    ended: "Connections ended because the client was too slow",
+function addMetrics(health: Health, values: Record<"sockets" | "feeds" | "stalled" | "ended", () => number>): void {
+  const registers = [health.registry];
+  const gauges = {
+    vision_platform_live_sockets: { help: "Connected clients", read: values.sockets },
+    vision_platform_live_feeds: { help: "Jobs watched by somebody", read: values.feeds },
+    vision_platform_live_stalled_sockets: { help: "Clients that do not keep up", read: values.stalled },
   };
-  for (const [name, read] of Object.entries(values)) {
+  for (const [name, { help, read }] of Object.entries(gauges)) {
     new Gauge({
-      name: `vp_live_${name}`,
-      help: help[name as keyof typeof help],
-      registers: [health.registry],
+      name,
+      help,
+      registers,
       collect() {
         this.set(read());
       },
     });
   }
+  new Counter({
+    name: "vision_platform_live_slow_sockets_ended_total",
+    help: "Connections ended because the client was too slow",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(values.ended());
+    },
+  });
 }

@@ -31,7 +31,8 @@ it.each([
   ["WORK_DIR", ""],
   ["EVENTS_MODE", "stdout"],
   ["DEVICE", "tpu"],
-  ["DRAIN_GRACE_S", "30"],
+  ["DRAIN_S", "5"],
+  ["DRAIN_GRACE_S", "4000"],
   ["MAX_MEMORY_BYTES", "1"],
 ])("names %s when it is wrong, without a secret", (name, value) => {
   const reading = () => readConfig({ ...GOOD, [name]: value });

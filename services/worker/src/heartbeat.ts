@@ -11,21 +11,25 @@ const LAST_TIMEOUT_MS = 1_500;
 export interface Heartbeat {
   /** Rejects with the reason when the gateway did not take the last heartbeat. */
   check(): Promise<void>;
-  /** A last one says that the worker takes no more work. Never rejects. */
+  /** From now on each says that the worker takes no more work. */
+  startStopping(): void;
+  /** A last one, and no more. Never rejects. */
   stop(): Promise<void>;
 }
 
 /** Sends the first one at once, without waiting for its answer. A gateway that is away is one warning, not one each time. */
 export function startHeartbeat(parts: WorkerParts, busy: () => number): Heartbeat {
-  const { workerId: worker_id, host, config, client, logger } = parts;
+  const { workerId: worker_id, host, config, client, launcher, launcherReason: launcher_reason, gpus, logger } = parts;
   let problem: unknown = new Error("no heartbeat was answered yet");
   let stopping = false;
+  let ended = false;
   let accepted = false;
   let timer: NodeJS.Timeout | undefined;
   let last: Promise<void> = Promise.resolve();
 
   async function beat(timeout = 4_000): Promise<void> {
-    const body = { worker_id, host, framework: config.FRAMEWORK, slots: config.SLOTS, busy: busy(), stopping };
+    const about = { worker_id, host, framework: config.FRAMEWORK, launcher: launcher.name, launcher_reason };
+    const body = { ...about, slots: config.SLOTS, busy: busy(), stopping, gpus: [...gpus.known()] };
     try {
       await client.call(workerHeartbeat, { body, timeout });
       problem = undefined;
@@ -38,7 +42,7 @@ export function startHeartbeat(parts: WorkerParts, busy: () => number): Heartbea
   function next(): void {
     last = beat().then(() => {
       accepted ||= problem === undefined;
-      if (!stopping) timer = setTimeout(next, accepted ? EVERY_MS : FIRST_EVERY_MS);
+      if (!ended) timer = setTimeout(next, accepted ? EVERY_MS : FIRST_EVERY_MS);
     });
   }
   next();
@@ -48,8 +52,12 @@ export function startHeartbeat(parts: WorkerParts, busy: () => number): Heartbea
       await last;
       if (problem !== undefined) throw problem;
     },
+    startStopping() {
+      stopping = true;
+    },
     async stop() {
       stopping = true;
+      ended = true;
       clearTimeout(timer);
       await beat(LAST_TIMEOUT_MS);
     },

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createApiClient } from "@vision-platform/common/api-client";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createAttemptApi } from "./attempt-api.ts";
-import { startTime } from "./launchers/process-identity.ts";
+import { readHandle, startTime } from "./launchers/process-identity.ts";
 import { AttemptRecord } from "./records/attempt-record.ts";
 import { eventually, startTestPlatform, type TestPlatform } from "./testing/platform.ts";
 import type { ScriptStep } from "./testing/script.ts";
@@ -44,13 +44,13 @@ async function recordOf(job_id: number, attempt: number): Promise<AttemptRecord>
   const file = join(platform.workDir, "attempts", `${job_id}-${attempt}.json`);
   return await eventually(() => {
     const record = AttemptRecord.parse(JSON.parse(readFileSync(file, "utf8")));
-    return record.trainer.pid === null ? undefined : record;
+    return record.trainer.handle === null ? undefined : record;
   });
 }
 
 async function untilTraining(job_id: number): Promise<number> {
   await platform.until(job_id, ({ phase }) => phase === "training");
-  return (await recordOf(job_id, 1)).trainer.pid ?? 0;
+  return readHandle((await recordOf(job_id, 1)).trainer.handle)?.pid ?? 0;
 }
 
 async function outcomes(job_id: number): Promise<unknown[]> {
@@ -184,7 +184,7 @@ describe("a gateway that cannot be reached", () => {
     // The job is over before the worker has heard so and counted.
     await eventually(async () => {
       const metrics = await (await fetch(`http://127.0.0.1:${worker.port}/metrics`)).text();
-      return metrics.includes('vp_worker_attempts_total{outcome="succeeded"') ? true : undefined;
+      return metrics.includes('vision_platform_worker_attempts_total{outcome="succeeded"') ? true : undefined;
     });
   });
 });

@@ -1,5 +1,9 @@
-/** What Prometheus sees of a worker, beside the process's own figures. */
+/** What Prometheus sees of a worker, beside the process's own figures. Its framework is on every metric. */
+import { statfs } from "node:fs/promises";
+import type { Gpu } from "@vision-platform/contracts/api/workers";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+const MIB = 1_048_576;
 
 export interface WorkerMetrics {
   attempts: Counter<"outcome">;
@@ -7,34 +11,95 @@ export interface WorkerMetrics {
   launchSeconds: Histogram;
 }
 
-export function createWorkerMetrics(registry: Registry, busy: () => number): WorkerMetrics {
+/** What the metrics ask the worker for. */
+export interface WorkerFigures {
+  slots: number;
+  /** Whose disk is looked at. */
+  folder: string;
+  busy(): number;
+  /** As they were seen last. */
+  gpus(): readonly Gpu[];
+}
+
+export function createWorkerMetrics(registry: Registry, figures: WorkerFigures): WorkerMetrics {
+  addSlotGauges(registry, figures);
+  addDiskGauges(registry, figures.folder);
+  addGpuGauges(registry, figures.gpus);
   const registers = [registry];
+  return {
+    attempts: new Counter({
+      name: "vision_platform_worker_attempts_total",
+      help: "Ended attempts",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    events: new Counter({
+      name: "vision_platform_worker_events_forwarded_total",
+      help: "Events brought to the gateway",
+      labelNames: ["source"],
+      registers,
+    }),
+    launchSeconds: new Histogram({
+      name: "vision_platform_worker_launch_duration_seconds",
+      help: "From the queue's job to the running trainer",
+      buckets: [0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.15, 0.5, 1, 2, 5, 15, 60],
+      registers,
+    }),
+  };
+}
+
+function addSlotGauges(registry: Registry, { slots, busy }: WorkerFigures): void {
+  const registers = [registry];
+  new Gauge({ name: "vision_platform_worker_slots", help: "Attempts it may run at once", registers }).set(slots);
   new Gauge({
-    name: "vp_worker_busy_slots",
+    name: "vision_platform_worker_slots_busy",
     help: "Attempts that run now",
     registers,
     collect() {
       this.set(busy());
     },
   });
-  return {
-    attempts: new Counter({
-      name: "vp_worker_attempts_total",
-      help: "Ended attempts",
-      labelNames: ["outcome"],
-      registers,
-    }),
-    events: new Counter({
-      name: "vp_worker_events_total",
-      help: "Forwarded events",
-      labelNames: ["source"],
-      registers,
-    }),
-    launchSeconds: new Histogram({
-      name: "vp_worker_launch_seconds",
-      help: "From the queue's job to the started trainer process",
-      buckets: [0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.15, 0.5, 2],
-      registers,
-    }),
-  };
+}
+
+function addDiskGauges(registry: Registry, folder: string): void {
+  const registers = [registry];
+  const free = new Gauge({
+    name: "vision_platform_worker_disk_free_bytes",
+    help: "Free where attempts keep their files",
+    registers,
+  });
+  new Gauge({
+    name: "vision_platform_worker_disk_size_bytes",
+    help: "Size of the disk where attempts keep their files",
+    registers,
+    async collect() {
+      const found = await statfs(folder).catch(() => undefined);
+      if (found === undefined) return;
+      free.set(found.bavail * found.bsize);
+      this.set(found.blocks * found.bsize);
+    },
+  });
+}
+
+/** One series for each GPU or MIG instance; nothing where there is none. */
+function addGpuGauges(registry: Registry, gpus: () => readonly Gpu[]): void {
+  const add = (name: string, help: string, read: (gpu: Gpu) => number | null) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ["gpu", "model"],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const gpu of gpus()) {
+          const value = read(gpu);
+          if (value !== null) this.set({ gpu: gpu.uuid, model: gpu.name }, value);
+        }
+      },
+    });
+  add("vision_platform_worker_gpu_utilization_ratio", "Use of its processors, 0 to 1", (gpu) => gpu.utilization);
+  add("vision_platform_worker_gpu_memory_bytes", "Its memory", (gpu) => gpu.memory_mb * MIB);
+  add("vision_platform_worker_gpu_memory_used_bytes", "Its memory in use", (gpu) =>
+    gpu.used_mb === null ? null : gpu.used_mb * MIB,
+  );
 }

@@ -13,21 +13,24 @@ import { CONTROL_CHANNEL } from "@vision-platform/contracts/names";
 import express from "express";
 import type { Redis } from "ioredis";
 import type { WorkerConfig } from "./config.ts";
+import { drainPlan, upTo } from "./drain.ts";
 import { createStreamAccess } from "./events/stream-access.ts";
+import { clusterGpus, type Gpus, noGpus, watchGpus } from "./gpus/gpus.ts";
 import { type Heartbeat, startHeartbeat } from "./heartbeat.ts";
 import { startIntake } from "./intake/queue-intake.ts";
+import { type ChosenLauncher, chooseLauncher } from "./launchers/choose-launcher.ts";
 import { threadsPerTrainer } from "./launchers/cpu-share.ts";
 import { createSubprocessLauncher } from "./launchers/subprocess.ts";
-import { createTrainerCommands } from "./launchers/trainer-command.ts";
+import { installedCommand } from "./launchers/trainer-command.ts";
+import { createTrainerProgram, type TrainerProgram } from "./launchers/trainer-program.ts";
 import { createAttemptRecords } from "./records/attempt-record.ts";
 import { recoverOrphans } from "./records/recovery.ts";
+import { startAdoption } from "./supervision/adoption.ts";
 import { cacheFolder } from "./supervision/attempt-directory.ts";
 import { createSupervisor, type Supervisor } from "./supervision/supervisor.ts";
 import { createWorkerMetrics } from "./worker-metrics.ts";
 import type { WorkerParts } from "./worker-parts.ts";
 
-/** After this much of its ten seconds a stopping worker waits for nothing more. */
-const STOP_LIMIT_MS = 8_400;
 /** A read must fail rather than hang when its connection died in silence. */
 const READER_OPTIONS = { maxRetriesPerRequest: 1, commandTimeout: 5_000 };
 
@@ -35,7 +38,10 @@ export interface WorkerService {
   /** Where /health, /ready and /metrics are. */
   port: number;
   workerId: string;
-  /** Trainers save and end (7 s), their attempts are given back; at most about 8.5 s. */
+  /**
+   * Trainers that outlive their worker go on, and their attempts are released. Others may end in peace where DRAIN_S
+   * leaves time for it, then they save and end, and their attempts are given back; shorter than DRAIN_S in all.
+   */
   stop(): Promise<void>;
 }
 
@@ -56,7 +62,9 @@ function followHints(redis: Redis, supervisor: Supervisor): void {
 function warmUp(parts: WorkerParts): void {
   mkdirSync(cacheFolder(parts.config.WORK_DIR), { recursive: true, mode: 0o700 });
   try {
-    parts.commandFor(parts.config.FRAMEWORK === "dataset" ? "ingest" : "train");
+    const kind = parts.config.FRAMEWORK === "dataset" ? "ingest" : "train";
+    const command = parts.program.commandFor(kind);
+    if (parts.launcher.name === "subprocess") installedCommand(parts.config, command);
   } catch (error) {
     parts.logger.warn({ err: error }, "the trainer cannot be started as it is");
   }
@@ -71,7 +79,32 @@ function checks(parts: Pick<WorkerParts, "redis" | "s3" | "config">, heartbeat: 
   };
 }
 
-function makeParts(config: WorkerConfig, logger: Logger): Omit<WorkerParts, "metrics" | "outOfTime"> {
+/** A manifest that is missing or wrong is said with the attempt that it fails. */
+function usesGpus(program: TrainerProgram): boolean {
+  try {
+    return program.usesGpus();
+  } catch {
+    return true;
+  }
+}
+
+async function findGpus(
+  config: WorkerConfig,
+  program: TrainerProgram,
+  launcher: string,
+  logger: Logger,
+): Promise<Gpus> {
+  if (!usesGpus(program)) return noGpus();
+  return launcher === "kubernetes" ? clusterGpus() : await watchGpus(config, logger);
+}
+
+async function makeParts(
+  config: WorkerConfig,
+  logger: Logger,
+  choose: typeof chooseLauncher,
+): Promise<Omit<WorkerParts, "metrics" | "outOfTime">> {
+  const program = createTrainerProgram(config);
+  const { launcher, reason }: ChosenLauncher = await choose(config, program.image, logger);
   const redis = connectRedis(config.REDIS_URL, "command", { enableOfflineQueue: true });
   const host = hostname();
   return {
@@ -82,29 +115,52 @@ function makeParts(config: WorkerConfig, logger: Logger): Omit<WorkerParts, "met
     redis,
     connectReader: () => connectRedis(config.REDIS_URL, "blocking", READER_OPTIONS),
     s3: createS3Client(config),
-    access: createStreamAccess(redis, config.REDIS_URL, config.EVENTS_MODE, logger),
-    launcher: createSubprocessLauncher(),
-    commandFor: createTrainerCommands(config),
+    access: createStreamAccess(
+      redis,
+      config.TRAINER_REDIS_URL ?? config.REDIS_URL,
+      config.EVENTS_MODE,
+      config.INTERNAL_TOKEN,
+      logger,
+    ),
+    launcher,
+    launcherReason: reason,
+    processes: launcher.name === "subprocess" ? launcher : createSubprocessLauncher(config),
+    program,
+    gpus: await findGpus(config, program, launcher.name, logger),
     records: createAttemptRecords(config.WORK_DIR),
-    threads: threadsPerTrainer(config.SLOTS),
+    // Where trainers get cores of their own, those of the worker say nothing.
+    threads:
+      config.TRAINER_CPUS === undefined
+        ? threadsPerTrainer(config.SLOTS)
+        : Math.max(1, Math.floor(config.TRAINER_CPUS)),
     logger,
   };
 }
 
 /**
- * Starts a worker of one framework: ends what dead workers of this host left behind, then takes jobs.
- * Rejects when the port is taken or WORK_DIR cannot be written; everything else it waits for.
+ * Starts a worker of one framework: takes over or ends what dead workers left behind, then takes jobs. Rejects when the
+ * port is taken, WORK_DIR cannot be written or the launcher's settings are wrong; everything else it waits for.
  */
-export async function startWorker(config: WorkerConfig, logger: Logger): Promise<WorkerService> {
+export async function startWorker(
+  config: WorkerConfig,
+  logger: Logger,
+  choose: typeof chooseLauncher = chooseLauncher,
+): Promise<WorkerService> {
   const time = new AbortController();
-  const base = makeParts(config, logger);
+  const base = await makeParts(config, logger, choose);
   let supervisor: Supervisor | undefined;
   let heartbeat: Heartbeat | undefined;
   const health = createHealth(
     "worker",
     checks(base, () => heartbeat),
+    { framework: config.FRAMEWORK },
   );
-  const metrics = createWorkerMetrics(health.registry, () => supervisor?.busy ?? 0);
+  const metrics = createWorkerMetrics(health.registry, {
+    slots: config.SLOTS,
+    folder: config.WORK_DIR,
+    busy: () => supervisor?.busy ?? 0,
+    gpus: base.gpus.known,
+  });
   const parts: WorkerParts = { ...base, metrics, outOfTime: time.signal };
 
   const server = createServer(express().disable("x-powered-by").use(health.router));
@@ -114,7 +170,7 @@ export async function startWorker(config: WorkerConfig, logger: Logger): Promise
   heartbeat = startHeartbeat(parts, () => running.busy);
 
   warmUp(parts);
-  const orphans = await recoverOrphans(parts);
+  const orphans = await recoverOrphans(parts, running);
   if (orphans.found > 0) logger.warn({ attempts: orphans.found }, "ended what a dead worker left behind");
   const hints = connectRedis(config.REDIS_URL, "blocking");
   followHints(hints, running);
@@ -126,15 +182,23 @@ export async function startWorker(config: WorkerConfig, logger: Logger): Promise
     supervisor: running,
     logger,
   });
+  const adoption = startAdoption(parts, running, () => intake.setRoom(config.SLOTS - running.adopted));
 
   return {
     port,
     workerId: parts.workerId,
     async stop() {
-      const limit = setTimeout(() => time.abort(), STOP_LIMIT_MS);
+      const plan = drainPlan(config);
+      const limit = setTimeout(() => time.abort(), plan.outOfTimeMs);
       health.startDraining();
-      running.preemptAll();
-      await Promise.all([intake.close(), heartbeat.stop(), orphans.reported, closeServer(server)]);
+      heartbeat.startStopping();
+      parts.gpus.stop();
+      // Takes nothing more, and is closed when what runs is done.
+      const done = intake.close();
+      // Trainers that live in this very container may end in peace, where there is time; others live on anyway.
+      if (!parts.launcher.outlivesWorker || !config.KEEP_TRAINERS) await upTo(plan.finishMs, done);
+      await adoption.stop();
+      await Promise.all([running.stop(), done, heartbeat.stop(), orphans.reported, closeServer(server)]);
       clearTimeout(limit);
       for (const connection of [hints, queueRedis, parts.redis]) connection.disconnect();
       parts.s3.destroy();

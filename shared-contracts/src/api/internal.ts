@@ -4,11 +4,12 @@ import { Failure } from "../failure-codes.ts";
 import { JobEvent } from "../job-events.ts";
 import { AttemptOutcome, JobKind, JobState } from "../job-state.ts";
 import { TaskType } from "../storage-manifests.ts";
-import { TrainerEventHead } from "../trainer-events.ts";
+import { TERMINAL_EVENT_TYPES, TrainerEventHead } from "../trainer-events.ts";
 import { FrameworkName } from "../trainer-manifest.ts";
 import { JobProgress } from "./jobs.ts";
 import { Id, operation, Timestamp } from "./operation.ts";
 import { Role } from "./projects.ts";
+import { Gpu, LauncherName } from "./workers.ts";
 
 const tag = "internal";
 const params = z.object({ job_id: Id, attempt: Id });
@@ -40,6 +41,8 @@ export const AttemptSpec = z
     model_uri: z.string().nullable(),
     /** Processes to start, one for each GPU (NUM_PROCESSES). */
     gpus: z.int().min(1),
+    /** The GPUs it was given, by NVIDIA's ids; none where the worker offered none. */
+    gpu_ids: z.array(z.string()).default([]),
     trace_id: z.string(),
     traceparent: z.string(),
     /** JWT for the HTTP callbacks, bound to this job and attempt. */
@@ -48,9 +51,18 @@ export const AttemptSpec = z
     /** How far each door has been read; go on after it. */
     last_src_seq: z.int(),
     last_worker_seq: z.int(),
+    /** The trainer's last word, where the gateway has it already. */
+    terminal: z
+      .object({ type: z.enum(TERMINAL_EVENT_TYPES), data: z.record(z.string(), z.unknown()) })
+      .nullable()
+      .default(null),
+    /** Bytes of the trainer's output whose lines the gateway has. */
+    last_log_offset: z.int().default(0),
   })
   .meta({ id: "AttemptSpec" });
 export type AttemptSpec = z.infer<typeof AttemptSpec>;
+
+const worker = { worker_id: z.string().min(1).max(200), host: z.string().max(200) };
 
 export const claimAttempt = operation({
   id: "claimAttempt",
@@ -58,11 +70,47 @@ export const claimAttempt = operation({
   path: `${attemptPath}/claim`,
   access: "internal",
   tag,
-  summary: "Take the lease of an attempt (15 s, database clock). 409: somebody has it, or it is over",
+  summary:
+    "Take the lease of an attempt (15 s, database clock). 409: somebody has it, it is over, or its GPUs are not free (`gpus_busy`: ask again later)",
   params,
-  body: z.object({ worker_id: z.string().min(1).max(200), host: z.string().max(200) }),
+  body: z.object({
+    ...worker,
+    launcher: LauncherName.default("subprocess"),
+    /** The worker's GPUs; left out where others look after them (a cluster), empty where there are none. */
+    gpus: z
+      .array(Gpu.pick({ uuid: true, memory_mb: true }))
+      .max(256)
+      .optional(),
+  }),
   status: 200,
   response: AttemptSpec,
+  problems: [404, 409],
+});
+export const adoptAttempt = operation({
+  id: "adoptAttempt",
+  method: "post",
+  path: `${attemptPath}/adopt`,
+  access: "internal",
+  tag,
+  summary:
+    "Take over a running attempt whose trainer outlived its worker: with the old token at once, else when the lease is over. 409 `lease_held`: somebody has it; `stale`, `terminal`: end the trainer",
+  params,
+  body: z.object({ ...worker, launcher: LauncherName, lease_token: lease_token.optional() }),
+  status: 200,
+  response: AttemptSpec,
+  problems: [404, 409],
+});
+export const releaseLease = operation({
+  id: "releaseLease",
+  method: "post",
+  path: `${attemptPath}/release`,
+  access: "internal",
+  tag,
+  summary: "Give up the lease of an attempt whose trainer goes on: any worker may adopt it within 30 s",
+  params,
+  body: z.object({ lease_token }),
+  status: 204,
+  response: null,
   problems: [404, 409],
 });
 export const renewLease = operation({
@@ -130,6 +178,9 @@ export const workerHeartbeat = operation({
     slots: z.int().min(0),
     busy: z.int().min(0),
     stopping: z.boolean(),
+    launcher: LauncherName.default("subprocess"),
+    launcher_reason: z.string().max(500).default(""),
+    gpus: z.array(Gpu).max(256).default([]),
   }),
   status: 204,
   response: null,

@@ -63,8 +63,9 @@ export const Job = z
     tags: z.array(z.string()),
     state: JobState,
     phase: z.string().nullable(),
-    /** Why a QUEUED job waits, and how many jobs of its framework go first. */
+    /** Why a QUEUED job waits, or a RUNNING one whose trainer does not run yet (an image is pulled, no node is free). */
     waiting_reason: z.string().nullable(),
+    /** How many jobs of its framework go first. */
     queue_position: z.int().nullable(),
     cancel_requested: z.boolean(),
     framework: z.string(),
@@ -78,6 +79,8 @@ export const Job = z
     seed: z.int(),
     /** GPUs of one host; a host without GPUs trains on its processor when this is 1. */
     gpus: z.int(),
+    /** Memory that each of its GPUs must have, in GiB; null when any will do. */
+    min_vram_gb: z.number().nullable(),
     config: z.record(z.string(), z.unknown()),
     /** What says how good the model is, from the framework's manifest, and whether more or less of it is better. */
     primary_metric: z.object({ name: z.string(), direction: z.enum(["max", "min"]) }).nullable(),
@@ -92,6 +95,8 @@ export const Job = z
     progress: JobProgress,
     metrics: MetricValues,
     failure: Failure.nullable(),
+    /** Its run in MLflow; null where there is none (yet). */
+    mlflow_run_id: z.string().nullable(),
     trace_id: z.string(),
     created_by: z.int(),
     created_at: Timestamp,
@@ -121,6 +126,8 @@ export const createJob = operation({
     dataset_version: IdNumber.optional(),
     seed: z.int().min(0).max(2_147_483_647).default(0),
     gpus: z.int().min(1).max(64).default(1),
+    /** Memory that each GPU must have, in GiB; with it the job waits for a host with such GPUs. */
+    min_vram_gb: z.number().gt(0).max(1024).optional(),
     /** Checked by the framework's own JSON Schema (see getModel). */
     config: z.record(z.string(), z.unknown()).default({}),
     start: z.boolean().default(false),

@@ -7,11 +7,12 @@ import * as jobs from "./jobs.ts";
 import * as models from "./models.ts";
 import type { Operation } from "./operation.ts";
 import * as projects from "./projects.ts";
+import * as workers from "./workers.ts";
 
 function isOperation(value: unknown): value is Operation {
   return typeof value === "object" && value !== null && "method" in value && "path" in value && "access" in value;
 }
 
-export const OPERATIONS: readonly Operation[] = [auth, projects, datasets, models, jobs, callbacks, internal].flatMap(
-  (module) => Object.values(module).filter(isOperation),
-);
+const NOUNS = [auth, projects, datasets, models, jobs, workers, callbacks, internal];
+
+export const OPERATIONS: readonly Operation[] = NOUNS.flatMap((noun) => Object.values(noun).filter(isOperation));

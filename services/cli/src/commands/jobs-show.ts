@@ -35,7 +35,7 @@ function fieldsOf(job: Job) {
     [
       "settings",
       job.kind === "train"
-        ? `${job.epochs} epochs, batch ${job.batch_size}, lr ${job.learning_rate}, seed ${job.seed}, GPUs ${job.gpus}`
+        ? `${job.epochs} epochs, batch ${job.batch_size}, lr ${job.learning_rate}, seed ${job.seed}, GPUs ${job.gpus}${job.min_vram_gb === null ? "" : ` with ${job.min_vram_gb} GB`}`
         : undefined,
     ],
     ["source", job.source_job_id === null ? undefined : `the ${job.checkpoint} checkpoint of job ${job.source_job_id}`],
@@ -46,6 +46,7 @@ function fieldsOf(job: Job) {
     ["started", job.started_at === null ? undefined : ago(job.started_at, Date.now())],
     ["finished", job.finished_at === null ? undefined : ago(job.finished_at, Date.now())],
     ["events", job.last_seq],
+    ["MLflow run", job.mlflow_run_id],
     ["trace id", job.trace_id],
   ] as const;
 }

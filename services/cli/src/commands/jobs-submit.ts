@@ -17,6 +17,7 @@ export interface SubmitOptions {
   lr: number;
   seed: number;
   gpus: number;
+  minVram?: number;
   config?: string[];
   name?: string;
   tag?: string[];
@@ -50,6 +51,7 @@ async function create(context: Context, options: SubmitOptions): Promise<Job> {
       gpus: options.gpus,
       config,
       start: options.start,
+      ...(options.minVram === undefined ? {} : { min_vram_gb: options.minVram }),
       ...(options.datasetVersion === undefined ? {} : { dataset_version: options.datasetVersion }),
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.tag === undefined ? {} : { tags: options.tag }),

@@ -31,6 +31,7 @@ function registerSubmit(jobs: Command): void {
     .option("--lr <rate>", "learning rate", positiveNumber, 0.001)
     .option("--seed <n>", "for everything random", wholeNumber(0), 0)
     .option("--gpus <n>", "GPUs of one machine to train on", wholeNumber(1), 1)
+    .option("--min-vram <GB>", "wait for GPUs with so much memory each", positiveNumber)
     .option("--config <k=v|file>", "further settings (see models show); may be repeated", gathered)
     .option("--name <name>", "what you call it")
     .option("--tag <tag>", "may be repeated", gathered)

@@ -66,3 +66,26 @@ test("the end carries metrics or the failure; unknown types change nothing", () 
   const before = after(training);
   expect(withEvent(before, event("from_the_future", { epoch: 9 }))).toBe(before);
 });
+
+test("a watcher hears what a trainer that does not run yet waits for, each thing once, and who goes on with it", () => {
+  const said: (string | undefined)[] = [];
+  const waiting = [
+    event("state", { state: "RUNNING", previous: "QUEUED" }),
+    event("phase", { name: "preparing", pct: 10, detail: "pulling the image" }),
+    event("phase", { name: "preparing", pct: 40, detail: "pulling the image" }),
+    event("phase", { name: "preparing" }),
+    event("attempt", { attempt: 1, status: "adopted", worker_id: "w" }),
+  ];
+  waiting.reduce((view, each) => {
+    const next = withEvent(view, each);
+    said.push(newsOf(next, view, each));
+    return next;
+  }, start);
+  expect(said).toEqual([
+    "RUNNING",
+    "preparing: pulling the image",
+    undefined,
+    undefined,
+    "attempt 1 goes on with another worker",
+  ]);
+});

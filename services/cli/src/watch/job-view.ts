@@ -11,6 +11,8 @@ export interface JobView extends Omit<JobProgress, "pct"> {
   state: JobState;
   attempt: number;
   phase?: string | undefined;
+  /** What the phase waits for. */
+  detail?: string | undefined;
   /** Of the phase, 0 to 100. */
   pct?: number | undefined;
   /** Name of the metric in `accuracy`, the primary one of the job, such as val/top1. */
@@ -47,9 +49,9 @@ export function withEvent(view: JobView, event: JobEvent): JobView {
     case "attempt":
       return { ...view, attempt: (event.data as AttemptEventData).attempt };
     case "phase": {
-      const { name, pct } = event.data as z.infer<typeof PhaseEvent>["data"];
+      const { name, pct, detail } = event.data as z.infer<typeof PhaseEvent>["data"];
       // Each phase counts its own percents.
-      return { ...view, phase: name, pct: pct ?? (name === view.phase ? view.pct : undefined) };
+      return { ...view, phase: name, detail, pct: pct ?? (name === view.phase ? view.pct : undefined) };
     }
     case "progress":
       return { ...view, ...(event.data as z.infer<typeof ProgressEvent>["data"]) };

@@ -1,5 +1,5 @@
 /** The events that are worth a line of their own, in words. */
-import type { JobEvent, StateEventData } from "@vision-platform/contracts/job-events";
+import type { AttemptEventData, JobEvent, StateEventData } from "@vision-platform/contracts/job-events";
 import type { LogEvent, MetricsEvent, StartedEvent, WarningEvent } from "@vision-platform/contracts/trainer-events";
 import type { z } from "zod";
 import { duration, figure, plain } from "../output/format.ts";
@@ -32,7 +32,12 @@ export function newsOf(view: JobView, before: JobView, event: JobEvent): string 
       const again = state === "QUEUED" && previous === "RUNNING" ? " again" : "";
       return `${state}${again}${why}`;
     }
+    case "attempt": {
+      const { status, attempt } = event.data as AttemptEventData;
+      return status === "adopted" ? `attempt ${attempt} goes on with another worker` : undefined;
+    }
     case "phase":
+      if (view.detail !== undefined && view.detail !== before.detail) return plain(`${view.phase}: ${view.detail}`);
       return view.phase === before.phase ? undefined : `phase ${view.phase}`;
     case "started": {
       const { device, versions } = event.data as z.infer<typeof StartedEvent>["data"];

@@ -1,14 +1,21 @@
-/** The workers' side of the internal API. */
+/** The workers' side of the internal API, and the workers as people see them. */
 import * as internal from "@vision-platform/contracts/api/internal";
+import { listWorkers } from "@vision-platform/contracts/api/workers";
 import { ingest } from "../events/ingest.ts";
 import type { Routes } from "../http/router.ts";
 import type { JobsGateway } from "../jobs/job-parts.ts";
-import { claimAttempt, finishAttempt, renewAttempt } from "./attempts.service.ts";
-import { recordWorker } from "./workers.repository.ts";
+import { finishAttempt } from "./attempts.service.ts";
+import { adoptAttempt, claimAttempt, releaseAttempt, renewAttempt } from "./leases.service.ts";
+import { presentWorkers, recordWorker } from "./workers.repository.ts";
 
 /** Binds the operations of workers. */
 export function attemptsRoutes(routes: Routes, gateway: JobsGateway): void {
   routes.add(internal.claimAttempt, async ({ params, body }) => await claimAttempt(gateway, params, body));
+  routes.add(internal.adoptAttempt, async ({ params, body }) => await adoptAttempt(gateway, params, body));
+  routes.add(internal.releaseLease, async ({ params, body }) => {
+    await releaseAttempt(gateway, params, body.lease_token);
+    return undefined;
+  });
   routes.add(internal.renewLease, async ({ params, body }) => await renewAttempt(gateway, params, body.lease_token));
   routes.add(internal.pushEvents, async ({ params, body }) => {
     const { lease_token, ...batch } = body;
@@ -19,4 +26,5 @@ export function attemptsRoutes(routes: Routes, gateway: JobsGateway): void {
     await recordWorker(gateway.db, body);
     return undefined;
   });
+  routes.add(listWorkers, async ({ db }) => ({ items: await presentWorkers(db) }));
 }

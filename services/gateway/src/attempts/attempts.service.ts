@@ -1,95 +1,13 @@
-/** What workers ask: claim, renew, finish. */
-import { randomBytes } from "node:crypto";
-import { conflict, notFound } from "@vision-platform/common/app-error";
-import type { AttemptSpec } from "@vision-platform/contracts/api/internal";
+/** What a worker asks last: how the attempt ended, and what becomes of its job. */
 import { type Failure, failureOfExitCode } from "@vision-platform/contracts/failure-codes";
-import { type AttemptOutcome, isTerminal, type JobState } from "@vision-platform/contracts/job-state";
-import { checkpointPointerKey, s3Uri } from "@vision-platform/contracts/names";
+import type { AttemptOutcome, JobState } from "@vision-platform/contracts/job-state";
 import type { AttemptRow, JobRow } from "../db/schema.ts";
 import { nothingSaid } from "../events/announcements.ts";
-import { appendEvent } from "../events/event-log.repository.ts";
 import type { JobsGateway } from "../jobs/job-parts.ts";
-import { transition } from "../jobs/transition.repository.ts";
 import { judgeSuccess, readResult } from "./attempt-result.ts";
-import { type JobAndAttempt, lockAttempt, readAttempt, renewLease, takeLease } from "./attempts.repository.ts";
+import { type AttemptKey, type JobAndAttempt, lockAttempt, readAttempt } from "./attempts.repository.ts";
 import { type Ending, endAttempt } from "./end-attempt.ts";
 import { checkFence } from "./fence.ts";
-import { findWeights } from "./weights.ts";
-
-/** Longer than any training; the fence ends its use together with the attempt. */
-const CALLBACK_TTL_S = 60 * 24 * 3600;
-
-export interface AttemptKey {
-  job_id: number;
-  attempt: number;
-}
-
-/** Gives the attempt to this worker. Throws 404, or 409 `already_claimed`, `stale`, `terminal` or `cancelled`. */
-export async function claimAttempt(
-  gateway: JobsGateway,
-  key: AttemptKey,
-  worker: { worker_id: string; host: string },
-): Promise<AttemptSpec> {
-  const said = nothingSaid();
-  const spec = await gateway.db.transaction().execute(async (tx) => {
-    const begun = await transition(tx, { ...key, to: "RUNNING" });
-    if (!begun) throw whyNotClaimed(await readAttempt(tx, key.job_id, key.attempt), key.attempt);
-    const lease_token = randomBytes(24).toString("base64url");
-    const row = await takeLease(tx, key, { ...worker, lease_token });
-    const data = { attempt: key.attempt, status: "claimed", worker_id: worker.worker_id };
-    said.events = [begun.event, await appendEvent(tx, key.job_id, { attempt: key.attempt, type: "attempt", data })];
-    return specOf(gateway, begun.job, row, lease_token);
-  });
-  gateway.announcer.announce(said);
-  const { job_id, attempt, trace_id } = spec;
-  gateway.logger.info({ job_id, attempt, trace_id, worker_id: worker.worker_id }, "attempt claimed");
-  return { ...spec, pretrained_uri: await findWeights(gateway, spec) };
-}
-
-function whyNotClaimed(found: JobAndAttempt | undefined, attempt: number): Error {
-  if (!found) return notFound("Training job not found");
-  const { state, attempt: newest } = found.job;
-  if (state === "CANCELLED") return conflict("the job was cancelled", "cancelled");
-  if (isTerminal(state)) return conflict(`the job is over: ${state}`, "terminal");
-  if (newest !== attempt || state !== "RUNNING")
-    return conflict(`attempt ${attempt} does not wait for a worker`, "stale");
-  return conflict("the attempt has a worker", "already_claimed");
-}
-
-function specOf(gateway: JobsGateway, job: JobRow, row: AttemptRow, lease_token: string): AttemptSpec {
-  const { id: job_id, project_id, attempt, kind, framework, model_name, task_type, dataset_id, dataset_version } = job;
-  const { epochs, batch_size, learning_rate, seed, gpus, config, trace_id, traceparent } = job;
-  return {
-    ...{ job_id, project_id, attempt, kind, framework, model_name, task_type, dataset_id, dataset_version },
-    ...{ epochs, batch_size, learning_rate, seed, gpus, config, trace_id, traceparent, lease_token },
-    resume_uri: row.resume_uri,
-    pretrained_uri: null,
-    model_uri: modelUri(gateway, job),
-    callback_token: gateway.tokens.mintCallbackToken({ job_id, attempt, ttl_s: CALLBACK_TTL_S }),
-    last_src_seq: row.last_src_seq,
-    last_worker_seq: row.last_worker_seq,
-  };
-}
-
-/** Where a derived job finds its model: the pointer, so that it gets the newest checkpoint of that kind. */
-function modelUri(gateway: JobsGateway, { source_job_id, checkpoint }: JobRow): string | null {
-  if (source_job_id === null || checkpoint === null) return null;
-  return s3Uri(gateway.config.STORAGE_BUCKET, checkpointPointerKey(source_job_id, checkpoint));
-}
-
-/** Throws 404, or 409 `lease_lost` when the attempt is over, was swept, or is somebody else's. */
-export async function renewAttempt(
-  gateway: JobsGateway,
-  key: AttemptKey,
-  lease_token: string,
-): Promise<{ cancel: boolean; lease_until: string }> {
-  const renewed = await renewLease(gateway.db, { ...key, lease_token });
-  if (renewed) {
-    return { cancel: renewed.cancel_requested_at !== null, lease_until: renewed.lease_until.toISOString() };
-  }
-  const found = await readAttempt(gateway.db, key.job_id, key.attempt);
-  throw found ? conflict("the lease is lost", "lease_lost") : notFound("Training job not found");
-}
 
 export interface Finish {
   lease_token: string;

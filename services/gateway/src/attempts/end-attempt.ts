@@ -9,7 +9,7 @@ import type { Announcements } from "../events/announcements.ts";
 import { appendEvent } from "../events/event-log.repository.ts";
 import { insertArtifacts } from "../jobs/artifacts.repository.ts";
 import { transition } from "../jobs/transition.repository.ts";
-import { recordEnd } from "./attempts.repository.ts";
+import { countInterruptions, recordEnd } from "./attempts.repository.ts";
 import { decideFate, failureOf } from "./fate.ts";
 
 export interface Ending {
@@ -38,7 +38,9 @@ export async function endAttempt(
   const data = { attempt, status: "ended", outcome, exit_code, ...(failure === undefined ? {} : { failure }) };
   said.events.push(await appendEvent(tx, job_id, { attempt, type: "attempt", data }));
 
-  const fate = decideFate({ attempt, outcome, failure, cancel_requested: job.cancel_requested_at !== null });
+  const interruptions = outcome === "succeeded" ? 0 : await countInterruptions(tx, job_id);
+  const cancel_requested = job.cancel_requested_at !== null;
+  const fate = decideFate({ attempt, interruptions, outcome, failure, cancel_requested });
   const moved = await transition(tx, { job_id, attempt, result, ...fate });
   if (!moved) throw conflict("the job went on without this attempt", "stale");
   if (fate.to === "SUCCEEDED" && result) await insertArtifacts(tx, job_id, attempt, result.artifacts);

@@ -2,6 +2,7 @@
 
 import type { JobProgress } from "@vision-platform/contracts/api/jobs";
 import type { Role } from "@vision-platform/contracts/api/projects";
+import type { Gpu, LauncherName } from "@vision-platform/contracts/api/workers";
 import type { Failure } from "@vision-platform/contracts/failure-codes";
 import type { AttemptOutcome, JobKind, JobState } from "@vision-platform/contracts/job-state";
 import type { DatasetSummary, Finding, TaskType } from "@vision-platform/contracts/storage-manifests";
@@ -97,6 +98,7 @@ export interface JobsTable {
   learning_rate: number;
   seed: number;
   gpus: Generated<number>;
+  min_vram_gb: ColumnType<number | null, number | null | undefined, number | null>;
   source_job_id: number | null;
   checkpoint: "best" | "last" | null;
   primary_metric: string | null;
@@ -124,6 +126,8 @@ export interface AttemptsTable {
   attempt: number;
   worker_id: string | null;
   host: string | null;
+  launcher: Generated<LauncherName>;
+  gpu_ids: Generated<string[]>;
   lease_token: string | null;
   lease_until: NullableTime;
   last_src_seq: Generated<number>;
@@ -176,6 +180,9 @@ export interface WorkersTable {
   slots: number;
   busy: number;
   stopping: boolean;
+  launcher: Generated<LauncherName>;
+  launcher_reason: Generated<string>;
+  gpus: Json<Gpu[]>;
   last_seen: Time;
 }
 

@@ -1,5 +1,6 @@
 /** Hands jobs to the frameworks' queues. The job row is the outbox: whatever is lost here, the reconciler adds again. */
 import type { Logger } from "@vision-platform/common/logger";
+import { type Span, startSpan } from "@vision-platform/common/tracing";
 import { BULLMQ_PREFIX, queueJobId, queueName } from "@vision-platform/contracts/names";
 import { type JobsOptions, Queue } from "bullmq";
 import type { Redis } from "ioredis";
@@ -29,8 +30,24 @@ const OPTIONS = {
   removeOnFail: { age: 600, count: 100 },
 } as const satisfies JobsOptions;
 
-function queued(work: Dispatch) {
-  const { job_id, attempt, traceparent } = work;
+/** Below the span of the request that submitted the job; the worker's spans hang below this one. */
+function sendSpan({ job_id, attempt, framework, traceparent }: Dispatch): Span {
+  const queue = queueName(framework);
+  return startSpan(`send ${queue}`, {
+    kind: "producer",
+    parent: traceparent,
+    attributes: {
+      "messaging.system": "bullmq",
+      "messaging.operation.name": "send",
+      "messaging.destination.name": queue,
+      "messaging.message.id": queueJobId(job_id, attempt),
+      "vision_platform.job_id": job_id,
+      "vision_platform.attempt": attempt,
+    },
+  });
+}
+
+function queued({ job_id, attempt }: Dispatch, { traceparent }: Span) {
   const jobId = queueJobId(job_id, attempt);
   return { name: "attempt", data: { job_id, attempt, traceparent }, opts: { ...OPTIONS, jobId } };
 }
@@ -57,9 +74,12 @@ export function createDispatcher(redis: Redis, logger: Logger): Dispatcher {
   }
 
   async function send(framework: string, work: Dispatch[]): Promise<void> {
+    const sent = work.map((item) => ({ item, span: sendSpan(item) }));
     try {
-      await queueOf(framework).addBulk(work.map(queued));
+      await queueOf(framework).addBulk(sent.map(({ item, span }) => queued(item, span)));
+      for (const { span } of sent) span.end();
     } catch (error) {
+      for (const { span } of sent) span.end({ error });
       logger.warn({ err: error, framework, jobs: work.length }, "not dispatched; the reconciler will");
     }
   }
@@ -85,8 +105,10 @@ export function createDispatcher(redis: Redis, logger: Logger): Dispatcher {
     const state = await queue.getJobState(id);
     if (state === "completed" || state === "failed") await queue.remove(id);
     else if (state !== "unknown") return false;
-    const { name, data, opts } = queued(work);
+    const span = sendSpan(work);
+    const { name, data, opts } = queued(work, span);
     await queue.add(name, data, opts);
+    span.end();
     return true;
   }
 

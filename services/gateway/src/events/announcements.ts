@@ -4,6 +4,7 @@ import type { JobEvent } from "@vision-platform/contracts/job-events";
 import { CONTROL_CHANNEL } from "@vision-platform/contracts/names";
 import type { Redis } from "ioredis";
 import type { Dispatch, Dispatcher } from "../dispatch/dispatcher.ts";
+import type { AttemptEnds } from "../telemetry/attempt-ends.ts";
 import type { EventPublisher } from "./publisher.ts";
 
 export interface Announcements {
@@ -31,11 +32,13 @@ export function createAnnouncer(
   redis: Redis,
   publisher: EventPublisher,
   dispatcher: Dispatcher,
+  ends: AttemptEnds,
   logger: Logger,
 ): Announcer {
   return {
     announce(said) {
       publisher.publish(said.events);
+      ends.note(said.events);
       if (said.dispatch.length > 0) dispatcher.dispatch(...said.dispatch);
       for (const work of said.withdraw) dispatcher.withdraw(work);
       if (redis.status !== "ready") return;

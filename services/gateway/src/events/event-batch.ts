@@ -28,6 +28,8 @@ export interface Batch {
   last: number;
   resources: Record<string, unknown> | null;
   phase: string | null;
+  /** What the phase waits for, in words for people. */
+  waiting_reason: string | null;
   progress: JobProgress;
   metrics: Record<string, number | null>;
   /** A checkpoint was written that the next attempt can resume from. */
@@ -61,6 +63,7 @@ export function judgeBatch(events: readonly TrainerEventHead[], context: BatchCo
     last: context.last,
     resources: null,
     phase: null,
+    waiting_reason: null,
     progress: {},
     metrics: {},
     resumable: false,
@@ -114,6 +117,7 @@ function learn(batch: Batch, event: TrainerEvent, primaryMetric: string | undefi
       break;
     case "phase":
       batch.phase = event.data.name;
+      batch.waiting_reason = event.data.detail ?? null;
       break;
     case "progress": {
       const { epoch, epochs, step, steps, pct, eta_s, samples_per_s } = event.data;

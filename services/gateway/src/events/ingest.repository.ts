@@ -24,6 +24,7 @@ export async function writeBatch(db: Db, write: BatchWrite): Promise<number> {
     with job as (
       update jobs set last_seq = ${write.last_seq + rows.length},
         phase = case when cancel_requested_at is null then coalesce(${batch.phase}, phase) else phase end,
+        waiting_reason = case when ${batch.phase}::text is null then waiting_reason else ${batch.waiting_reason} end,
         progress = progress || ${JSON.stringify(batch.progress)}::jsonb,
         metrics = metrics || ${JSON.stringify(batch.metrics)}::jsonb
       where id = ${job_id}

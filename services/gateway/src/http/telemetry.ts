@@ -1,6 +1,7 @@
 /** One log line and one measurement for each request, both with the operation's name rather than its address. */
 import type { Logger } from "@vision-platform/common/logger";
-import { continueTrace } from "@vision-platform/common/trace";
+import { continueTrace, readTraceparent, type Trace } from "@vision-platform/common/trace";
+import { isTracing, type Span, startSpan } from "@vision-platform/common/tracing";
 import type { Operation } from "@vision-platform/contracts/api/operation";
 import type { Request, RequestHandler, Response } from "express";
 import { Histogram, type Registry } from "prom-client";
@@ -10,10 +11,38 @@ const UNLOGGED = new Set(["/health", "/ready", "/metrics"]);
 
 const operationOf = (response: Response) => response.locals.operation as Operation | undefined;
 
+/** Workers, trainers and notifiers call many times a second: only what they send within a trace is worth a span. */
+const MACHINES = /^\/(internal\/)?v1\//;
+
+/**
+ * The span of a request; undefined when none is wanted. Its name is the operation's, known once it is answered. Streams
+ * have none: they last for as long as somebody looks.
+ */
+function requestSpan(request: Request, response: Response): Span | undefined {
+  const { method, path } = request;
+  const parent = request.get("traceparent");
+  if (!isTracing() || UNLOGGED.has(path)) return undefined;
+  if (MACHINES.test(path) && readTraceparent(parent) === undefined) return undefined;
+  const span = startSpan(method, { kind: "server", parent, attributes: { "http.request.method": method } });
+  response.once("close", () => {
+    const op = operationOf(response);
+    if (op?.stream) return;
+    span.rename(op === undefined ? method : `${method} ${op.path}`);
+    span.set({ "http.route": op?.path, "http.response.status_code": response.statusCode });
+    span.end(response.statusCode >= 500 ? { error: `status ${response.statusCode}` } : {});
+  });
+  return span;
+}
+
+function traceOfSpan({ traceparent }: Span): Trace {
+  return { trace_id: readTraceparent(traceparent)?.trace_id ?? "", traceparent };
+}
+
 /** Begins or continues the W3C trace, and tells the caller its id. */
 export function tracing(): RequestHandler {
   return (request, response, next) => {
-    const trace = continueTrace(request.get("traceparent"));
+    const span = requestSpan(request, response);
+    const trace = span ? traceOfSpan(span) : continueTrace(request.get("traceparent"));
     response.locals.trace = trace;
     response.setHeader("X-Trace-Id", trace.trace_id);
     response.setHeader("traceparent", trace.traceparent);

@@ -41,7 +41,7 @@ export async function createDerivedJob(
   const { db, user, trace } = caller;
   const source = await requireJob(caller, job_id, "editor");
   requireTraining(source);
-  const { project_id, framework, model_name, task_type, seed } = source;
+  const { project_id, framework, model_name, task_type, seed, min_vram_gb } = source;
   const { kind, batch_size, checkpoint, notes, tags, start } = request;
   const dataset = datasetOf(request, source);
   const admission = await findAdmission(db, user.user_id, { project_id, framework, start, ...dataset });
@@ -63,7 +63,19 @@ export async function createDerivedJob(
   const { job, events } = await insertJob(
     db,
     {
-      ...{ project_id, framework, model_name, task_type, seed, kind, batch_size, config, checkpoint, ...trace },
+      ...{
+        project_id,
+        framework,
+        model_name,
+        task_type,
+        seed,
+        min_vram_gb,
+        kind,
+        batch_size,
+        config,
+        checkpoint,
+        ...trace,
+      },
       ...primaryMetricOf(gateway.catalogue, source),
       ...(notes === undefined ? {} : { notes }),
       ...(tags === undefined ? {} : { tags }),

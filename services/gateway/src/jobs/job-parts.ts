@@ -11,6 +11,7 @@ import { createEventMeters, type EventMeters } from "../events/event-meters.ts";
 import { createLiveEvents, type LiveEvents } from "../events/live-events.ts";
 import { createEventPublisher } from "../events/publisher.ts";
 import type { Catalogue } from "../models/catalogue.ts";
+import { createAttemptEnds } from "../telemetry/attempt-ends.ts";
 
 /** Which frameworks and models there are, and what their settings may be. */
 export type JobsCatalogue = Pick<Catalogue, "manifest" | "model" | "validateConfig">;
@@ -41,12 +42,13 @@ export interface JobParts {
 export type JobsGateway = JobsBase & JobParts;
 
 /** Opens no connection of its own until somebody listens to a job's events. */
-export function createJobParts(base: Pick<JobsBase, "redis" | "config" | "logger" | "health">): JobParts {
+export function createJobParts(base: Pick<JobsBase, "db" | "redis" | "config" | "logger" | "health">): JobParts {
   const dispatcher = createDispatcher(base.redis, base.logger);
-  const publisher = createEventPublisher(base.redis, base.logger);
+  const publisher = createEventPublisher(base.redis, base.health.registry, base.logger);
+  const ends = createAttemptEnds(base.db, base.health.registry, base.logger);
   return {
     dispatcher,
-    announcer: createAnnouncer(base.redis, publisher, dispatcher, base.logger),
+    announcer: createAnnouncer(base.redis, publisher, dispatcher, ends, base.logger),
     live: createLiveEvents(base.config.REDIS_URL, base.logger),
     meters: createEventMeters(base.health.registry),
   };

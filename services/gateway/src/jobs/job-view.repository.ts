@@ -20,10 +20,10 @@ export interface Waiting {
   held: boolean;
 }
 
-/** In the order given. At most two statements, whatever the number of jobs. */
+/** In the order given. At most three statements, whatever the number of jobs. */
 export async function presentJobs(db: Db, rows: readonly JobRow[]): Promise<Job[]> {
-  const [attempts, waiting] = await Promise.all([attemptsOf(db, rows), waitingOf(db, rows)]);
-  return rows.map((row) => jobView(row, attempts.get(row.id) ?? unclaimed(row), waiting.get(row.id)));
+  const [attempts, waiting, runs] = await Promise.all([attemptsOf(db, rows), waitingOf(db, rows), runsOf(db, rows)]);
+  return rows.map((row) => jobView(row, attempts.get(row.id) ?? unclaimed(row), waiting.get(row.id), runs.get(row.id)));
 }
 
 /** The same for one job. */
@@ -57,6 +57,19 @@ async function attemptsOf(db: Db, rows: readonly JobRow[]): Promise<Map<number, 
   const views = new Map<number, AttemptView[]>();
   for (const row of found) views.set(row.job_id, [...(views.get(row.job_id) ?? []), attemptView(row)]);
   return views;
+}
+
+/** The runs in MLflow of those that have one. */
+async function runsOf(db: Db, rows: readonly JobRow[]): Promise<Map<number, string>> {
+  const ids = rows.filter((row) => row.kind === "train" && row.started_at !== null).map((row) => row.id);
+  if (ids.length === 0) return new Map();
+  const found = await db
+    .selectFrom("mlflow_runs")
+    .select(["job_id", "run_id"])
+    .where("job_id", "in", ids)
+    .where("run_id", "is not", null)
+    .execute();
+  return new Map(found.map(({ job_id, run_id }) => [job_id, run_id as string]));
 }
 
 function attemptView(row: AttemptColumns): AttemptView {
@@ -102,7 +115,7 @@ function reasonOf(row: JobRow, waiting: Waiting): string {
   return waiting.served ? "Waiting for a free slot" : `No ${row.framework} worker is running`;
 }
 
-function jobView(row: JobRow, attempts: AttemptView[], waiting: Waiting | undefined): Job {
+function jobView(row: JobRow, attempts: AttemptView[], waiting: Waiting | undefined, mlflow_run_id?: string): Job {
   return {
     id: row.id,
     project_id: row.project_id,
@@ -112,7 +125,7 @@ function jobView(row: JobRow, attempts: AttemptView[], waiting: Waiting | undefi
     tags: row.tags,
     state: row.state,
     phase: row.phase,
-    waiting_reason: waiting ? reasonOf(row, waiting) : null,
+    waiting_reason: waiting ? reasonOf(row, waiting) : row.waiting_reason,
     queue_position: waiting?.ahead ?? null,
     cancel_requested: row.cancel_requested_at !== null,
     framework: row.framework,
@@ -125,6 +138,7 @@ function jobView(row: JobRow, attempts: AttemptView[], waiting: Waiting | undefi
     learning_rate: row.learning_rate,
     seed: row.seed,
     gpus: row.gpus,
+    min_vram_gb: row.min_vram_gb,
     config: row.config,
     source_job_id: row.source_job_id,
     checkpoint: row.checkpoint,
@@ -136,6 +150,7 @@ function jobView(row: JobRow, attempts: AttemptView[], waiting: Waiting | undefi
     progress: row.progress,
     metrics: row.metrics,
     failure: row.failure,
+    mlflow_run_id: mlflow_run_id ?? null,
     trace_id: row.trace_id,
     created_by: row.created_by,
     created_at: row.created_at.toISOString(),

@@ -108,12 +108,12 @@ export async function insertJob(db: Db, spec: NewJob, start: boolean): Promise<{
   const result = await sql<JobRow>`
     with created as (
       insert into jobs (project_id, created_by, kind, name, notes, tags, framework, model_name, task_type, dataset_id,
-        dataset_version, epochs, batch_size, learning_rate, seed, gpus, source_job_id, checkpoint, primary_metric, metric_direction,
+        dataset_version, epochs, batch_size, learning_rate, seed, gpus, min_vram_gb, source_job_id, checkpoint, primary_metric, metric_direction,
         config, trace_id, traceparent, state, attempt, last_seq, queued_at)
       values (${spec.project_id}, ${spec.created_by}, ${spec.kind}, ${spec.name}, ${spec.notes ?? ""},
         ${spec.tags ?? []}::text[], ${spec.framework}, ${spec.model_name}, ${spec.task_type}, ${spec.dataset_id},
         ${spec.dataset_version}, ${spec.epochs}, ${spec.batch_size}, ${spec.learning_rate}, ${spec.seed},
-        ${spec.gpus ?? 1}, ${spec.source_job_id ?? null}::integer, ${spec.checkpoint ?? null},
+        ${spec.gpus ?? 1}, ${spec.min_vram_gb ?? null}::float8, ${spec.source_job_id ?? null}::integer, ${spec.checkpoint ?? null},
         ${spec.primary_metric ?? null}, ${spec.metric_direction ?? null},
         ${JSON.stringify(spec.config)}::jsonb, ${spec.trace_id}, ${spec.traceparent},
         ${start ? "QUEUED" : "PENDING"}, ${start ? 1 : 0}, ${start ? 2 : 1}, ${start ? sql`now()` : null})

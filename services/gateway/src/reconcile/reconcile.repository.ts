@@ -1,5 +1,4 @@
 /** What the reconciler looks for. */
-import type { JobState } from "@vision-platform/contracts/job-state";
 import { type Kysely, sql } from "kysely";
 import type { Db } from "../db/db.ts";
 import type { Database } from "../db/schema.ts";
@@ -31,24 +30,4 @@ export async function waitingJobs(db: Db, limit: number): Promise<Dispatch[]> {
     .orderBy("queued_at")
     .limit(limit)
     .execute();
-}
-
-export interface Census {
-  counts: { state: JobState; jobs: number }[];
-  /** Seconds that the longest-waiting job has been QUEUED. */
-  oldest_queued_s: number;
-}
-
-/** For the metrics; states without jobs are left out. */
-export async function takeCensus(db: Db): Promise<Census> {
-  const counts = await db
-    .selectFrom("jobs")
-    .select(({ fn }) => ["state", fn.countAll<number>().as("jobs")])
-    .groupBy("state")
-    .execute();
-  const oldest = await sql<{ age: number }>`
-    select coalesce(extract(epoch from now() - min(queued_at)), 0)::float8 as age from jobs where state = 'QUEUED'`.execute(
-    db,
-  );
-  return { counts, oldest_queued_s: oldest.rows[0]?.age ?? 0 };
 }

@@ -16,6 +16,8 @@ export interface Reconciler {
   tick(): Promise<void>;
   /** When the last look succeeded, in ms since 1970; 0 for never. */
   lastSuccess(): number;
+  /** Attempts put back into their queues so far. */
+  restored(): number;
   stop(): Promise<void>;
 }
 
@@ -23,6 +25,7 @@ export interface Reconciler {
 export function startReconciler(gateway: JobsGateway): Reconciler {
   let last = 0;
   let forgotten = 0;
+  let restored = 0;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
@@ -31,7 +34,7 @@ export function startReconciler(gateway: JobsGateway): Reconciler {
     // A fresh start counts as an outage: nobody knows how long nobody was there.
     if (Date.now() - last > OUTAGE_MS) await extendAllLeases(gateway.db);
     else await sweepLostAttempts(gateway);
-    await refillQueues(gateway);
+    restored += await refillQueues(gateway);
     if (Date.now() - forgotten > FORGET_EVERY_MS) {
       await forgetOldWorkers(gateway.db);
       forgotten = Date.now();
@@ -58,6 +61,7 @@ export function startReconciler(gateway: JobsGateway): Reconciler {
   return {
     tick,
     lastSuccess: () => last,
+    restored: () => restored,
     async stop() {
       stopped = true;
       clearTimeout(timer);
@@ -66,14 +70,16 @@ export function startReconciler(gateway: JobsGateway): Reconciler {
   };
 }
 
-/** Redis being away is no reason to fail the look: the rows wait, and the leases are looked after. */
-async function refillQueues(gateway: JobsGateway): Promise<void> {
+/** Answers how many were put back. Redis being away is no reason to fail the look: the rows wait, and the leases are looked after. */
+async function refillQueues(gateway: JobsGateway): Promise<number> {
   const waiting = await waitingJobs(gateway.db, MAX_WAITING);
-  if (waiting.length === 0) return;
+  if (waiting.length === 0) return 0;
   try {
     const restored = await gateway.dispatcher.restore(waiting);
     if (restored > 0) gateway.logger.info({ jobs: restored }, "jobs put back into their queues");
+    return restored;
   } catch (error) {
     gateway.logger.warn({ err: error, jobs: waiting.length }, "queues cannot be refilled yet");
+    return 0;
   }
 }

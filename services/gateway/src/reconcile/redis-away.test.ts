@@ -60,8 +60,8 @@ it("goes on without Redis, and queues what was submitted meanwhile once it is ba
   expect((await world.owner.call(getJob, { params: { job_id: job.id } })).state).toBe("QUEUED");
 
   const metrics = await (await fetch(`${world.url}/metrics`)).text();
-  expect(metrics).toMatch(/vp_jobs\{state="SUCCEEDED",?.*\} 1\n/);
-  expect(metrics).toMatch(/vp_oldest_queued_seconds\{.*\} [0-9.]+\n/);
-  expect(metrics).toMatch(/vp_reconciler_last_success_seconds\{.*\} 1[0-9.]+/);
-  expect(metrics).toMatch(/vp_events_total\{source="trainer",?.*\} 2\n/);
+  expect(metrics).toMatch(/vision_platform_jobs\{state="SUCCEEDED",?.*\} 1\n/);
+  expect(metrics).toMatch(/vision_platform_oldest_waiting_seconds\{.*\} [0-9.]+\n/);
+  expect(metrics).toMatch(/vision_platform_reconciler_last_success_timestamp_seconds\{.*\} 1[0-9.]+/);
+  expect(metrics).toMatch(/vision_platform_events_stored_total\{source="trainer",?.*\} 2\n/);
 });

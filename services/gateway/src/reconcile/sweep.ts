@@ -1,5 +1,5 @@
 /** Ends attempts whose worker stopped renewing, and moves their jobs on. */
-import { expiredLeases, isLeaseOver, lockAttempt } from "../attempts/attempts.repository.ts";
+import { expiredLeases, leaseState, lockAttempt } from "../attempts/attempts.repository.ts";
 import { endAttempt } from "../attempts/end-attempt.ts";
 import { nothingSaid } from "../events/announcements.ts";
 import type { JobsGateway } from "../jobs/job-parts.ts";
@@ -20,7 +20,7 @@ async function endLost(gateway: JobsGateway, job_id: number, attempt: number): P
   const ended = await gateway.db.transaction().execute(async (tx) => {
     const found = await lockAttempt(tx, job_id, attempt);
     if (found?.job.state !== "RUNNING" || found.job.attempt !== attempt) return undefined;
-    if (!(await isLeaseOver(tx, { job_id, attempt }))) return undefined;
+    if (!(await leaseState(tx, { job_id, attempt })).lost) return undefined;
     return await endAttempt(tx, found.job, { outcome: "lost", exit_code: null, swept: true }, said);
   });
   if (!ended) return false;

@@ -179,7 +179,7 @@ function createTeller(client: MlflowClient, db: Pool, bucket: string): Teller {
 function addGauges(health: Pick<Health, "registry">, db: Pool, answers: () => boolean): void {
   const registers = [health.registry];
   new Gauge({
-    name: "vp_mlflow_up",
+    name: "vision_platform_mlflow_up",
     help: "1 while MLflow takes what it is told",
     registers,
     collect() {
@@ -187,7 +187,7 @@ function addGauges(health: Pick<Health, "registry">, db: Pool, answers: () => bo
     },
   });
   new Gauge({
-    name: "vp_mlflow_untold_trainings",
+    name: "vision_platform_mlflow_untold_trainings",
     help: "Trainings with news that MLflow has not been told yet",
     registers,
     async collect() {

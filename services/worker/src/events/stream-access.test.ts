@@ -9,8 +9,9 @@ import { createStreamAccess } from "./stream-access.ts";
 
 const url = testServices().TEST_REDIS_URL;
 const admin = connectRedis(url, "command", { enableOfflineQueue: true });
+const secret = "a secret that all workers share!!";
 const logger = createLogger("test", "silent");
-const access = createStreamAccess(admin, url, "auto", logger);
+const access = createStreamAccess(admin, url, "auto", secret, logger);
 const clients: Redis[] = [];
 let job_id = 700_000 + (process.pid % 1_000) * 10;
 
@@ -87,10 +88,23 @@ it("opens the HTTP door when it must not make users, and says why when it has to
   const limited = connectRedis(limitedUrl.href, "command", { enableOfflineQueue: true });
   clients.push(limited);
   const ids = { job_id: 1, attempt: 1 };
-  expect(await createStreamAccess(limited, limitedUrl.href, "auto", logger).open(ids)).toEqual({ mode: "http" });
-  await expect(createStreamAccess(limited, limitedUrl.href, "redis", logger).open(ids)).rejects.toThrow(
+  expect(await createStreamAccess(limited, limitedUrl.href, "auto", secret, logger).open(ids)).toEqual({
+    mode: "http",
+  });
+  await expect(createStreamAccess(limited, limitedUrl.href, "redis", secret, logger).open(ids)).rejects.toThrow(
     /NOPERM|permission/i,
   );
-  expect(await createStreamAccess(limited, limitedUrl.href, "http", logger).open(ids)).toEqual({ mode: "http" });
+  expect(await createStreamAccess(limited, limitedUrl.href, "http", secret, logger).open(ids)).toEqual({
+    mode: "http",
+  });
   await admin.call("ACL", "DELUSER", user);
+});
+
+it("opens the same door again for the worker that takes an attempt over", async () => {
+  const { ids, client, url: door, key } = await openDoor();
+  access.leave(ids);
+  const other = createStreamAccess(admin, url, "auto", secret, logger);
+  expect(await other.reopen(ids)).toEqual({ mode: "redis", url: door });
+  expect(await client.xadd(key, "1-0", "e", "{}")).toBe("1-0");
+  await other.close(ids);
 });

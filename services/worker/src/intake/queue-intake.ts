@@ -4,15 +4,21 @@ import { BULLMQ_PREFIX, queueName } from "@vision-platform/contracts/names";
 import { DelayedError, type Job, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import { isFenced } from "../attempt-api.ts";
+import { isFenced, isGpusBusy } from "../attempt-api.ts";
 import type { Supervisor } from "../supervision/supervisor.ts";
 
 /** How long an attempt goes back to the queue when the gateway cannot be asked for it. */
 const GATEWAY_AWAY_DELAY_MS = 2_000;
+/** How long it goes back when the job's GPUs are not free here; another worker may have them. */
+const GPUS_BUSY_DELAY_MS = 5_000;
+/** How long it goes back when adopted attempts fill the slots of this worker. */
+const FULL_DELAY_MS = 1_000;
 
-const Payload = z.looseObject({ job_id: z.int().min(1), attempt: z.int().min(1) });
+const Payload = z.looseObject({ job_id: z.int().min(1), attempt: z.int().min(1), traceparent: z.string().optional() });
 
 export interface Intake {
+  /** Attempts that did not come from the queue take slots, too: so many are left for those that do. */
+  setRoom(room: number): void;
   /** Takes nothing new, and resolves when what runs is done. */
   close(): Promise<void>;
 }
@@ -26,8 +32,8 @@ export interface IntakeOptions {
   logger: Logger;
 }
 
-async function putBack(job: Job, token: string | undefined): Promise<never> {
-  await job.moveToDelayed(Date.now() + GATEWAY_AWAY_DELAY_MS, token);
+async function putBack(job: Job, token: string | undefined, delayMs = GATEWAY_AWAY_DELAY_MS): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token);
   throw new DelayedError();
 }
 
@@ -37,19 +43,29 @@ async function putBack(job: Job, token: string | undefined): Promise<never> {
  */
 export function startIntake({ framework, slots, redis, supervisor, logger }: IntakeOptions): Intake {
   let closing = false;
+  let room = slots;
+  let taken = 0;
 
   // BullMQ gives an AbortSignal only to a processor that declares three parameters.
   const processor = async (job: Job, token: string | undefined, _signal: AbortSignal | undefined): Promise<void> => {
     const payload = Payload.safeParse(job.data);
     if (!payload.success) return logger.error({ id: job.id }, "not an attempt; left out");
     if (closing) return await putBack(job, token);
-    const { job_id, attempt } = payload.data;
+    if (taken >= room) return await putBack(job, token, FULL_DELAY_MS);
+    const { job_id, attempt, traceparent } = payload.data;
+    taken += 1;
     try {
-      await supervisor.run({ job_id, attempt });
+      await supervisor.run({ job_id, attempt }, { traceparent, at: new Date() });
     } catch (error) {
+      if (isGpusBusy(error)) {
+        logger.info({ job_id, attempt, reason: (error as Error).message }, "the attempt waits for GPUs");
+        return await putBack(job, token, GPUS_BUSY_DELAY_MS);
+      }
       if (isFenced(error)) return logger.info({ job_id, attempt }, "the attempt is not to be had");
       logger.warn({ err: error, job_id, attempt }, "the gateway cannot be asked; the attempt goes back");
       await putBack(job, token);
+    } finally {
+      taken -= 1;
     }
   };
 
@@ -66,6 +82,13 @@ export function startIntake({ framework, slots, redis, supervisor, logger }: Int
   worker.on("error", (error) => logger.warn({ err: error }, "queue"));
 
   return {
+    setRoom(next) {
+      if (closing || next === room) return;
+      room = next;
+      worker.concurrency = Math.max(1, room);
+      if (room > 0) worker.resume();
+      else worker.pause(true).catch((error: unknown) => logger.warn({ err: error }, "queue not paused"));
+    },
     async close() {
       closing = true;
       await worker.close();

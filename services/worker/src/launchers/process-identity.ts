@@ -18,6 +18,17 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return startTime(identity.pid) === identity.start_time;
 }
 
+/** One word for a process, for records: `<pid>:<start time>`. */
+export function processHandle({ pid, start_time }: ProcessIdentity): string {
+  return `${pid}:${start_time}`;
+}
+
+/** The process that a handle names, living or not; null for no handle. */
+export function readHandle(handle: string | null): ProcessIdentity | null {
+  const [, pid, start_time] = /^([1-9]\d*):(.+)$/.exec(handle ?? "") ?? [];
+  return pid === undefined || start_time === undefined ? null : { pid: Number(pid), start_time };
+}
+
 /** This very process. Throws when the system does not tell its start time. */
 export function ownIdentity(): ProcessIdentity {
   const start_time = startTime(process.pid);

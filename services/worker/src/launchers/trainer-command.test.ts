@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { cpuQuota, threadsPerTrainer } from "./cpu-share.ts";
 import { LaunchError } from "./launcher.ts";
-import { createTrainerCommands } from "./trainer-command.ts";
+import { installedCommand } from "./trainer-command.ts";
+import { createTrainerProgram } from "./trainer-program.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -19,38 +20,41 @@ function commands(command: string[]) {
   };
   mkdirSync(join(folder, "trainers/tiny"), { recursive: true });
   writeFileSync(join(folder, "trainers/tiny/trainer.json"), JSON.stringify(manifest));
-  return createTrainerCommands({
-    FRAMEWORK: "tiny",
-    TRAINERS_DIR: join(folder, "trainers"),
-    TRAINER_ENVS_DIR: join(folder, "envs"),
-  });
+  const folders = { FRAMEWORK: "tiny", TRAINERS_DIR: join(folder, "trainers"), TRAINER_ENVS_DIR: join(folder, "envs") };
+  const program = createTrainerProgram({ ...folders, IMAGE_REGISTRY: "registry.example.org/team/", IMAGE_TAG: "1.2" });
+  return { program, commandFor: (kind: "train" | "ingest") => installedCommand(folders, program.commandFor(kind)) };
 }
 
 it("takes python for the trainer's own", () => {
-  const commandFor = commands(["python", "-m", "tiny"]);
+  const { commandFor } = commands(["python", "-m", "tiny"]);
   mkdirSync(join(folder, "envs/tiny/bin"), { recursive: true });
   writeFileSync(join(folder, "envs/tiny/bin/python"), "");
   expect(commandFor("train")).toEqual([join(folder, "envs/tiny/bin/python"), "-m", "tiny"]);
 });
 
 it("finds programs of the trainer's folder, and leaves others to PATH", () => {
-  expect(commands(["./run", "x"])("train")).toEqual([join(folder, "trainers/tiny/run"), "x"]);
-  expect(commands(["julia", "x"])("train")).toEqual(["julia", "x"]);
+  expect(commands(["./run", "x"]).commandFor("train")).toEqual([join(folder, "trainers/tiny/run"), "x"]);
+  expect(commands(["julia", "x"]).commandFor("train")).toEqual(["julia", "x"]);
 });
 
 it("says which repair a missing environment needs", () => {
-  const commandFor = commands(["python", "-m", "tiny"]);
+  const { commandFor } = commands(["python", "-m", "tiny"]);
   expect(() => commandFor("train")).toThrow(LaunchError);
   expect(() => commandFor("train")).toThrow(/environment of tiny is not installed.*\.\/vp up/);
 });
 
 it("refuses kinds that the trainer does not declare", () => {
-  expect(() => commands(["julia"])("ingest")).toThrow(/does not do jobs of kind ingest/);
+  expect(() => commands(["julia"]).commandFor("ingest")).toThrow(/does not do jobs of kind ingest/);
 });
 
 it("says which manifest is missing", () => {
-  const commandFor = createTrainerCommands({ FRAMEWORK: "none", TRAINERS_DIR: folder, TRAINER_ENVS_DIR: folder });
-  expect(() => commandFor("train")).toThrow(/none\/trainer\.json is missing or wrong/);
+  const nowhere = { FRAMEWORK: "none", TRAINERS_DIR: folder, TRAINER_ENVS_DIR: folder };
+  const program = createTrainerProgram({ ...nowhere, IMAGE_REGISTRY: "", IMAGE_TAG: "1" });
+  expect(() => program.commandFor("train")).toThrow(/none\/trainer\.json is missing or wrong/);
+});
+
+it("names the image with the installation's registry and tag", () => {
+  expect(commands(["julia"]).program.image()).toBe("registry.example.org/team/i:1.2");
 });
 
 it("shares the processor's quota between the slots", () => {

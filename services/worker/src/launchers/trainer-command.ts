@@ -1,46 +1,25 @@
-/** What `trainers/<framework>/trainer.json` says must be run for a kind of job. */
-import { existsSync, readFileSync } from "node:fs";
+/** The command of trainer.json as this machine's programs, for a trainer that runs as a process. */
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { JobKind } from "@vision-platform/contracts/job-state";
-import { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
 import { LaunchError } from "./launcher.ts";
-
-export interface TrainerFolders {
-  FRAMEWORK: string;
-  TRAINERS_DIR: string;
-  TRAINER_ENVS_DIR: string;
-}
+import type { TrainerFolders } from "./trainer-program.ts";
 
 /** Folder of the framework's programs: first in the trainer's PATH. */
 export function environmentBin(folders: TrainerFolders): string {
-  return join(folders.TRAINER_ENVS_DIR, folders.FRAMEWORK, "bin");
+  return join(folders.TRAINER_ENVS_DIR ?? "/", folders.FRAMEWORK, "bin");
 }
 
-function readManifest(file: string): TrainerManifest {
-  try {
-    return TrainerManifest.parse(JSON.parse(readFileSync(file, "utf8")));
-  } catch (cause) {
-    throw new LaunchError("LAUNCH_FAILED", `${file} is missing or wrong: ${String(cause).slice(0, 500)}`, cause);
+/** `python` is the trainer's own, `./x` lies in its folder. Throws LaunchError when its environment is missing. */
+export function installedCommand(folders: TrainerFolders, [program = "", ...args]: readonly string[]): string[] {
+  if (program.startsWith(".")) return [resolve(folders.TRAINERS_DIR, folders.FRAMEWORK, program), ...args];
+  if (program !== "python") return [program, ...args];
+  if (folders.TRAINER_ENVS_DIR === undefined) {
+    throw new LaunchError("ENVIRONMENT_MISSING", "TRAINER_ENVS_DIR is not set: there are no Python environments here");
   }
-}
-
-/** Reads the manifest once: it belongs to the installed version of the trainer. */
-export function createTrainerCommands(folders: TrainerFolders): (kind: JobKind) => string[] {
-  const folder = join(folders.TRAINERS_DIR, folders.FRAMEWORK);
-  let manifest: TrainerManifest | undefined;
-  /** The command as absolute paths. Throws LaunchError when the manifest or the environment is missing. */
-  return (kind) => {
-    manifest ??= readManifest(join(folder, "trainer.json"));
-    const declared = manifest.kinds[kind]?.command;
-    if (!declared)
-      throw new LaunchError("BAD_CONFIG", `the trainer ${folders.FRAMEWORK} does not do jobs of kind ${kind}`);
-    const [program = "", ...args] = declared;
-    if (program !== "python") return [program.startsWith(".") ? resolve(folder, program) : program, ...args];
-    const python = join(environmentBin(folders), "python");
-    if (!existsSync(python)) {
-      const message = `the Python environment of ${folders.FRAMEWORK} is not installed (${python} is missing); repair: ./vp up`;
-      throw new LaunchError("ENVIRONMENT_MISSING", message);
-    }
-    return [python, ...args];
-  };
+  const python = join(environmentBin(folders), "python");
+  if (!existsSync(python)) {
+    const message = `the Python environment of ${folders.FRAMEWORK} is not installed (${python} is missing); repair: ./vp up`;
+    throw new LaunchError("ENVIRONMENT_MISSING", message);
+  }
+  return [python, ...args];
 }

@@ -6,7 +6,8 @@ import { type AttemptRecord, type AttemptRecords, createAttemptRecords } from ".
 
 let workDir = "";
 let records: AttemptRecords;
-const trainer = { marker: "6-1-abc", pid: null, start_time: null };
+const trainer = { marker: "6-1-abc", handle: null };
+const launcher = "subprocess";
 const fence = { job_id: 6, attempt: 1, lease_token: "a-token-of-some-length" };
 const file = () => join(workDir, "attempts", "6-1.json");
 
@@ -19,7 +20,7 @@ afterEach(() => rmSync(workDir, { recursive: true, force: true }));
 /** The record as a worker leaves it that is no longer there. */
 function abandoned(changes: Partial<AttemptRecord> = {}): AttemptRecord {
   const record = {
-    ...records.draft({ ...fence, secrets: [], trainer }),
+    ...records.draft({ ...fence, secrets: [], launcher, trainer }),
     worker: { pid: 1_999_999, start_time: "1" },
     ...changes,
   };
@@ -28,14 +29,14 @@ function abandoned(changes: Partial<AttemptRecord> = {}): AttemptRecord {
 }
 
 it("is readable by its owner alone and leaves no half-written file", () => {
-  records.write(records.draft({ ...fence, secrets: ["s"], trainer }));
+  records.write(records.draft({ ...fence, secrets: ["s"], launcher, trainer }));
   expect(statSync(file()).mode & 0o777).toBe(0o600);
   expect(readdirSync(join(workDir, "attempts"))).toEqual(["6-1.json"]);
   expect(JSON.parse(readFileSync(file(), "utf8"))).toMatchObject(fence);
 });
 
 it("leaves the attempts of living workers alone", () => {
-  records.write(records.draft({ ...fence, secrets: [], trainer }));
+  records.write(records.draft({ ...fence, secrets: [], launcher, trainer }));
   expect(records.takeOrphans()).toEqual([]);
 });
 
@@ -66,9 +67,22 @@ it("knows that nothing outlived a reboot, and does not trust the pids from befor
   abandoned({
     pid_space: "before",
     worker: { pid: process.pid, start_time: "1" },
-    trainer: { marker: "m", pid: process.pid, start_time: "1" },
+    trainer: { marker: "m", handle: `${process.pid}:1` },
   });
-  expect(records.takeOrphans()).toMatchObject([{ trainer: { marker: "m", pid: null } }]);
+  expect(records.takeOrphans()).toMatchObject([{ trainer: { marker: "m", handle: null } }]);
+});
+
+it("keeps the word of an engine over a reboot, because only processes end with it", () => {
+  abandoned({ pid_space: "before", launcher: "docker", trainer: { marker: "m", handle: "a-container" } });
+  expect(records.takeOrphans()).toMatchObject([{ trainer: { marker: "m", handle: "a-container" } }]);
+});
+
+it("reads what an earlier version of the worker wrote", () => {
+  const { launcher: _, ...record } = abandoned();
+  const first = { ...record, v: 1, trainer: { marker: "m", pid: 1_999_998, start_time: "12" } };
+  writeFileSync(file(), JSON.stringify(first));
+  const [taken] = records.takeOrphans();
+  expect(taken).toMatchObject({ v: 2, launcher: "subprocess", trainer: { marker: "m", handle: "1999998:12" } });
 });
 
 it("skips what is no record", () => {

@@ -3,14 +3,15 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { finishAttempt } from "@vision-platform/contracts/api/internal";
+import { LauncherName } from "@vision-platform/contracts/api/workers";
 import { z } from "zod";
-import { isAlive, ownIdentity, pidSpace } from "../launchers/process-identity.ts";
+import { isAlive, ownIdentity, pidSpace, processHandle } from "../launchers/process-identity.ts";
 import { attemptName, attemptsFolder } from "../supervision/attempt-directory.ts";
 
 const Identity = z.object({ pid: z.int().min(1), start_time: z.string() });
 
 export const AttemptRecord = z.object({
-  v: z.literal(1),
+  v: z.literal(2),
   job_id: z.int(),
   attempt: z.int(),
   lease_token: z.string(),
@@ -18,18 +19,39 @@ export const AttemptRecord = z.object({
   host: z.string(),
   pid_space: z.string(),
   worker: Identity,
-  /** The pid is null in the moments around the spawn; the marker finds the trainer even then. */
-  trainer: z.object({ marker: z.string(), pid: z.int().nullable(), start_time: z.string().nullable() }),
+  launcher: LauncherName,
+  /** The handle is null in the moments around the launch; the marker finds the trainer even then. */
+  trainer: z.object({ marker: z.string(), handle: z.string().nullable() }),
   /** Values to cut out of the log before it is uploaded. */
   secrets: z.array(z.string()),
+  /** What its span hangs below; see attempt-span.ts. */
+  traceparent: z.string().optional(),
   /** How it ended, once that is decided and the gateway has not yet said yes. */
   finish: finishAttempt.body.omit({ lease_token: true }).optional(),
 });
 export type AttemptRecord = z.infer<typeof AttemptRecord>;
 
+/** As workers wrote it that knew of processes only. */
+const FirstRecord = AttemptRecord.omit({ launcher: true }).extend({
+  v: z.literal(1),
+  trainer: z.object({ marker: z.string(), pid: z.int().nullable(), start_time: z.string().nullable() }),
+});
+
+/** Throws when it is no record. */
+function parseRecord(text: string): AttemptRecord {
+  const written: unknown = JSON.parse(text);
+  const first = FirstRecord.safeParse(written);
+  if (!first.success) return AttemptRecord.parse(written);
+  const { marker, pid, start_time } = first.data.trainer;
+  const handle = pid === null || start_time === null ? null : processHandle({ pid, start_time });
+  return { ...first.data, v: 2, launcher: "subprocess", trainer: { marker, handle } };
+}
+
 export interface AttemptRecords {
   /** A record of this worker, not yet written. */
-  draft(of: Pick<AttemptRecord, "job_id" | "attempt" | "lease_token" | "secrets" | "trainer">): AttemptRecord;
+  draft(
+    of: Pick<AttemptRecord, "job_id" | "attempt" | "lease_token" | "secrets" | "launcher" | "trainer" | "traceparent">,
+  ): AttemptRecord;
   /** Written to a new file, then renamed: a reader sees the old record or the new one. Throws on a full disk. */
   write(record: AttemptRecord): void;
   remove(ids: { job_id: number; attempt: number }): void;
@@ -51,7 +73,7 @@ export function createAttemptRecords(workDir: string): AttemptRecords {
 
   function read(file: string): AttemptRecord | null {
     try {
-      return AttemptRecord.parse(JSON.parse(readFileSync(file, "utf8")));
+      return parseRecord(readFileSync(file, "utf8"));
     } catch {
       return null;
     }
@@ -74,8 +96,9 @@ export function createAttemptRecords(workDir: string): AttemptRecords {
     } catch {
       return null;
     }
-    const samePids = found.pid_space === own.pid_space;
-    const trainer = samePids ? found.trainer : { ...found.trainer, pid: null, start_time: null };
+    // Only a process is named by numbers that mean something else after a reboot.
+    const known = found.pid_space === own.pid_space || found.launcher !== "subprocess";
+    const trainer = known ? found.trainer : { ...found.trainer, handle: null };
     const record = { ...found, ...own, trainer };
     write(record);
     rmSync(taken, { force: true });
@@ -83,7 +106,7 @@ export function createAttemptRecords(workDir: string): AttemptRecords {
   }
 
   return {
-    draft: (of) => ({ v: 1, ...own, ...of }),
+    draft: (of) => ({ v: 2, ...own, ...of }),
     write,
     remove: (ids) => rmSync(fileOf(ids), { force: true }),
     takeOrphans() {

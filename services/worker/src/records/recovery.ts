@@ -1,17 +1,20 @@
 /** Finishes what a dead worker of this host began: ends its trainers, and tells the gateway what became of them. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@vision-platform/common/logger";
+import type { LauncherName } from "@vision-platform/contracts/api/workers";
 import { FAILURES } from "@vision-platform/contracts/failure-codes";
 import { inStream } from "@vision-platform/contracts/names";
 import { TERMINAL_EVENT_TYPES } from "@vision-platform/contracts/trainer-events";
 import { type AttemptApi, createAttemptApi, isFenced } from "../attempt-api.ts";
 import { createRedactor } from "../logs/redaction.ts";
 import { attemptDirectory, writeStopReason } from "../supervision/attempt-directory.ts";
-import { cleanUp, endAttempt, FINISH_LIMIT_MS } from "../supervision/ending.ts";
+import { endAttemptSpan, startOrphanSpan } from "../supervision/attempt-span.ts";
+import { cleanUp, endAttempt, FINISH_LIMIT_MS, forget } from "../supervision/ending.ts";
 import { batches, pushBatch } from "../supervision/event-push.ts";
 import { deliverFinish } from "../supervision/finishing.ts";
 import { type Decision, decideOutcome } from "../supervision/outcome.ts";
 import { readEntry, type TerminalEvent } from "../supervision/stream-tail.ts";
+import type { Supervisor } from "../supervision/supervisor.ts";
 import type { WorkerParts } from "../worker-parts.ts";
 import type { AttemptRecord } from "./attempt-record.ts";
 
@@ -37,15 +40,20 @@ async function isFencedOff(api: AttemptApi): Promise<boolean> {
 
 /** With the lease still ours the trainer may save; without it every further write of its would be a mistake. */
 async function endTrainer(parts: WorkerParts, { record, fenced, logger }: Orphan): Promise<void> {
-  const trainer = await parts.launcher.adopt(record.trainer);
+  const directory = attemptDirectory(parts.config.WORK_DIR, record);
+  // Another launcher's trainers are ended by their own: here only processes can be left.
+  const launcher = record.launcher === "subprocess" ? parts.processes : parts.launcher;
+  if (launcher.name !== record.launcher) return;
+  const trainer = await launcher.adopt(record, record.trainer, directory);
   if (!trainer) return;
-  logger.warn({ pid: trainer.identity.pid, fenced }, "ending the trainer of a dead worker");
+  logger.warn({ trainer: trainer.identity.handle, fenced }, "ending the trainer of a dead worker");
   if (!fenced) {
-    writeStopReason(attemptDirectory(parts.config.WORK_DIR, record), "preempted");
-    await parts.launcher.stop(trainer, "SIGTERM");
-    await Promise.race([parts.launcher.wait(trainer), sleep(ORPHAN_GRACE_MS)]);
+    writeStopReason(directory, "preempted");
+    await launcher.stop(trainer, "SIGTERM");
+    await Promise.race([launcher.wait(trainer), sleep(ORPHAN_GRACE_MS)]);
   }
-  await parts.launcher.stop(trainer, "SIGKILL");
+  await launcher.stop(trainer, "SIGKILL");
+  await launcher.remove(trainer);
 }
 
 /** What the dead worker had not yet brought to the gateway; answers with the trainer's last word. */
@@ -81,9 +89,12 @@ async function report(parts: WorkerParts, orphan: Orphan): Promise<void> {
   const { record, api, logger } = orphan;
   const directory = attemptDirectory(parts.config.WORK_DIR, record);
   if (orphan.fenced) return await cleanUp(parts, record, directory);
+  const span = startOrphanSpan({ ...record, framework: parts.config.FRAMEWORK }, parts.workerId);
+  api.traceparent = span.traceparent;
   const signal = AbortSignal.any([parts.outOfTime, AbortSignal.timeout(FINISH_LIMIT_MS)]);
   if (record.finish) {
     const answer = await deliverFinish(api, record.finish, signal, logger);
+    if (answer === "accepted") endAttemptSpan(span, record.finish);
     if (answer !== "unanswered") await cleanUp(parts, record, directory);
     return;
   }
@@ -93,22 +104,50 @@ async function report(parts: WorkerParts, orphan: Orphan): Promise<void> {
   });
   const exit = { code: null, signal: null };
   const redact = createRedactor(record.secrets);
-  await endAttempt(parts, { api, directory, record, exit, decision: judge(terminal), redact, signal, logger });
+  const decision = judge(terminal);
+  const answer = await endAttempt(parts, { api, directory, record, exit, decision, redact, signal, logger });
+  if (answer === "accepted") endAttemptSpan(span, decision);
+  if (answer !== "unanswered") await cleanUp(parts, record, directory);
+}
+
+/** Containers and Jobs went on without the worker that wrote this. */
+function isOutliving({ launcher }: WorkerParts, name: LauncherName): boolean {
+  return name === launcher.name && launcher.outlivesWorker;
+}
+
+/** With the dead worker's own token nobody has to wait for its lease to run out. */
+async function goOn(parts: WorkerParts, supervisor: Supervisor, record: AttemptRecord): Promise<void> {
+  try {
+    await supervisor.adopt(record, record.trainer, record.lease_token);
+  } catch (error) {
+    const { job_id, attempt } = record;
+    parts.logger.warn({ err: error, job_id, attempt }, "the attempt of a dead worker is not to be had");
+    // What is left of it is found by those who look for trainers that nobody looks after.
+    if (isFenced(error)) await forget(parts, record, attemptDirectory(parts.config.WORK_DIR, record));
+  }
 }
 
 /**
- * Resolves when the trainers of dead workers are gone; `reported` when the gateway knows it, too. Never rejects.
+ * Trainers that outlive their worker are taken over. Resolves when the other trainers of dead workers are gone; `reported` when the gateway knows it, too. Never rejects.
  */
-export async function recoverOrphans(parts: WorkerParts): Promise<{ found: number; reported: Promise<void> }> {
-  const recovering = parts.records.takeOrphans().map(async (record) => {
-    const logger = parts.logger.child({ job_id: record.job_id, attempt: record.attempt });
-    const api = createAttemptApi(parts.client, record);
-    const orphan = { record, api, logger, fenced: await isFencedOff(api) };
-    await endTrainer(parts, orphan).catch((error: unknown) =>
-      logger.error({ err: error }, "orphaned trainer not ended"),
-    );
-    return orphan;
-  });
+export async function recoverOrphans(
+  parts: WorkerParts,
+  supervisor: Supervisor,
+): Promise<{ found: number; reported: Promise<void> }> {
+  const records = parts.records.takeOrphans();
+  const lives = ({ launcher, finish }: AttemptRecord) => isOutliving(parts, launcher) && finish === undefined;
+  await Promise.all(records.filter(lives).map((record) => goOn(parts, supervisor, record)));
+  const recovering = records
+    .filter((record) => !lives(record))
+    .map(async (record) => {
+      const logger = parts.logger.child({ job_id: record.job_id, attempt: record.attempt });
+      const api = createAttemptApi(parts.client, record);
+      const orphan = { record, api, logger, fenced: await isFencedOff(api) };
+      await endTrainer(parts, orphan).catch((error: unknown) =>
+        logger.error({ err: error }, "orphaned trainer not ended"),
+      );
+      return orphan;
+    });
   const orphans = await Promise.all(recovering);
   const reports = orphans.map((orphan) =>
     report(parts, orphan).catch((error: unknown) =>

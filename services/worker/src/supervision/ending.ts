@@ -7,7 +7,7 @@ import { uploadLog } from "../logs/log-upload.ts";
 import type { AttemptRecord } from "../records/attempt-record.ts";
 import type { WorkerParts } from "../worker-parts.ts";
 import { type AttemptDirectory, removeDirectory } from "./attempt-directory.ts";
-import { deliverFinish } from "./finishing.ts";
+import { deliverFinish, type FinishAnswer } from "./finishing.ts";
 import type { Decision } from "./outcome.ts";
 
 /** How long the end of an attempt waits for a gateway that is away. Beyond it the next start of a worker goes on. */
@@ -60,10 +60,15 @@ export async function cleanUp(parts: Shared, record: AttemptRecord, directory: A
   parts.records.remove(record);
 }
 
-/**
- * Never rejects. When the gateway cannot be reached in time, record and folder stay for the next start of a worker.
- */
-export async function endAttempt(parts: Shared, ended: EndedAttempt): Promise<void> {
+/** Takes away what this worker keeps of an attempt that another one has now; Redis user and stream are the other's. */
+export async function forget(parts: Shared, record: AttemptRecord, directory: AttemptDirectory): Promise<void> {
+  parts.access.leave(record);
+  await removeDirectory(directory);
+  parts.records.remove(record);
+}
+
+/** Never rejects. While the answer is `unanswered`, record and folder must stay for the next start of a worker. */
+export async function endAttempt(parts: Shared, ended: EndedAttempt): Promise<FinishAnswer> {
   const { api, record, decision, exit, logger } = ended;
   const log_bytes = await storeLog(parts, ended);
   const finish = { ...decision, exit_code: exitCode(exit), ...(log_bytes === undefined ? {} : { log_bytes }) };
@@ -73,7 +78,7 @@ export async function endAttempt(parts: Shared, ended: EndedAttempt): Promise<vo
     logger.warn({ err: error }, "the end of the attempt was not written down");
   }
   const answer = await deliverFinish(api, finish, ended.signal, logger);
-  if (answer !== "unanswered") await cleanUp(parts, record, ended.directory);
   parts.metrics.attempts.inc({ outcome: answer === "accepted" ? decision.outcome : answer });
   logger.info({ outcome: decision.outcome, code: decision.failure?.code, exit, answer }, "attempt ended");
+  return answer;
 }

@@ -2,8 +2,6 @@
 import type { AttemptSpec } from "@vision-platform/contracts/api/internal";
 import { datasetPrefix, inStream, jobPrefix, s3Uri } from "@vision-platform/contracts/names";
 import type { WorkerConfig } from "../config.ts";
-import { environmentBin } from "../launchers/trainer-command.ts";
-import { type AttemptDirectory, cacheFolder } from "./attempt-directory.ts";
 
 /** Where the trainer sends its events: its own Redis stream, or the gateway's HTTP callbacks. */
 export type EventDoor = { mode: "redis"; url: string } | { mode: "http" };
@@ -44,9 +42,10 @@ function task(spec: AttemptSpec, bucket: string): Optional {
 
 function doors(spec: AttemptSpec, config: WorkerConfig, door: EventDoor): Optional {
   const redis = door.mode === "redis";
+  const gateway = config.TRAINER_GATEWAY_URL ?? config.GATEWAY_URL;
   return {
-    BACKEND_BASE_URL: config.GATEWAY_URL,
-    CALLBACK_URL: config.GATEWAY_URL,
+    BACKEND_BASE_URL: gateway,
+    CALLBACK_URL: gateway,
     CALLBACK_TOKEN: spec.callback_token,
     EVENTS_MODE: door.mode,
     EVENTS_REDIS_URL: redis ? door.url : undefined,
@@ -58,7 +57,7 @@ function storage(config: WorkerConfig): Variables {
   return {
     STORAGE_TYPE: config.STORAGE_TYPE,
     STORAGE_BUCKET: config.STORAGE_BUCKET,
-    S3_ENDPOINT: config.S3_ENDPOINT,
+    S3_ENDPOINT: config.TRAINER_S3_ENDPOINT ?? config.S3_ENDPOINT,
     S3_REGION: config.S3_REGION,
     S3_FORCE_PATH_STYLE: String(config.S3_FORCE_PATH_STYLE),
     S3_ACCESS_KEY_ID: config.S3_ACCESS_KEY_ID,
@@ -67,10 +66,10 @@ function storage(config: WorkerConfig): Variables {
 }
 
 /** `threads` are those of one process. */
-function limits(config: WorkerConfig, threads: number): Optional {
+function limits({ gpu_ids }: AttemptSpec, config: WorkerConfig, threads: number): Optional {
   return {
     DEVICE: config.DEVICE,
-    CUDA_VISIBLE_DEVICES: config.CUDA_VISIBLE_DEVICES,
+    CUDA_VISIBLE_DEVICES: gpu_ids.length > 0 ? gpu_ids.join(",") : config.CUDA_VISIBLE_DEVICES,
     // With one or two cores a loader process costs more than it brings.
     NUM_WORKERS: String(threads > 2 ? Math.min(8, threads - 1) : 0),
     OMP_NUM_THREADS: String(threads),
@@ -79,34 +78,26 @@ function limits(config: WorkerConfig, threads: number): Optional {
     MAX_RUNTIME_S: String(config.MAX_RUNTIME_S),
     CHECKPOINT_EVERY_S: String(config.CHECKPOINT_EVERY_S),
     ALLOW_NETWORK: String(config.ALLOW_NETWORK),
+    GIT_SSL_CAINFO: config.GIT_SSL_CAINFO,
   };
 }
 
-function surroundings(config: WorkerConfig, directory: AttemptDirectory): Variables {
-  return {
-    PATH: [environmentBin(config), "/usr/local/bin", "/usr/bin", "/bin"].join(":"),
-    LANG: "C.UTF-8",
-    HOME: directory.home,
-    TMPDIR: directory.tmp,
-    CACHE_DIR: cacheFolder(config.WORK_DIR),
-    STOP_REASON_FILE: directory.stopReasonFile,
-    PYTHONUNBUFFERED: "1",
-  };
-}
-
-/** Every variable of the trainer of this attempt; `threads` is its share of the processor cores. */
+/**
+ * Every variable of the trainer of this attempt. `surroundings` come from the launcher, `threads` is the trainer's share
+ * of the processor cores.
+ */
 export function trainerEnvironment(
   spec: AttemptSpec,
   config: WorkerConfig,
-  directory: AttemptDirectory,
+  surroundings: Variables,
   door: EventDoor,
   threads: number,
 ): Variables {
   const all: Optional = {
-    ...surroundings(config, directory),
+    ...surroundings,
     ...task(spec, config.STORAGE_BUCKET),
     ...doors(spec, config, door),
-    ...limits(config, Math.max(1, Math.floor(threads / spec.gpus))),
+    ...limits(spec, config, Math.max(1, Math.floor(threads / spec.gpus))),
     ...storage(config),
   };
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));

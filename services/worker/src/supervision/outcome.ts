@@ -39,7 +39,8 @@ function silent(ending: Ending, code: FailureCode): Decision {
   return decision("failed", code, `The trainer ${howItEnded(ending.exit)} (${code}). ${tail}`);
 }
 
-function stoppedOnRequest(reason: StopReason): Decision {
+/** What a reason of ours makes of an attempt. */
+export function stoppedOnRequest(reason: StopReason): Decision {
   if (reason === "cancelled") return { outcome: "cancelled" };
   if (reason === "timeout") return decision("failed", "TIME_LIMIT", "The attempt took longer than it may.");
   return decision("interrupted", "PREEMPTED", "The worker was stopped; the attempt goes on from its last checkpoint.");
@@ -60,10 +61,18 @@ function byTerminalEvent(terminal: TerminalEvent, ending: Ending): Decision {
   return decision("preempted", "PREEMPTED", "The trainer was asked to stop and saved a checkpoint.");
 }
 
+/** Nobody of ours ended it: whoever runs the machines, or somebody's hand, did. */
+function byTaking({ by, message }: NonNullable<Exit["taken"]>): Decision {
+  if (by === "evicted") return decision("preempted", "PREEMPTED", message);
+  if (by === "host_lost") return decision("lost", "WORKER_LOST", message);
+  return decision("failed", by === "deadline" ? "TIME_LIMIT" : "KILLED", message);
+}
+
 function byExit(ending: Ending): Decision {
-  const { code, signal } = ending.exit;
+  const { code, signal, taken } = ending.exit;
   if (ending.terminal === undefined && code === 0) return { outcome: "succeeded" };
   if (ending.stopReason !== null) return stoppedOnRequest(ending.stopReason);
+  if (taken !== undefined) return ending.outOfMemory ? silent(ending, "OOM_KILLED") : byTaking(taken);
   if (signal === "SIGKILL" || code === 137) return silent(ending, ending.outOfMemory ? "OOM_KILLED" : "KILLED");
   if (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGHUP" || code === 143 || code === 130) {
     return silent(ending, "KILLED");

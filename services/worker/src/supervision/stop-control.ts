@@ -8,21 +8,36 @@ export interface StopControl {
   readonly reason: StopReason | null;
   /** Aborted once the attempt is no longer ours. */
   readonly lost: AbortSignal;
+  /** Aborted once the trainer is no longer wanted, for whatever reason: it need not be started any more. */
+  readonly unwanted: AbortSignal;
+  /** Aborted once the trainer goes on without this worker: released, or lost to whoever adopts it. */
+  readonly left: AbortSignal;
   /** From now on there is a trainer; what was asked before is done at once. */
   attach(trainer: Trainer): void;
   /** Asks the trainer to save and end within `graceMs`, then kills it. Asked again, only the shorter grace counts. */
   request(reason: StopReason, graceMs: number): void;
-  /** The attempt belongs to somebody else: kill at once, write nothing more. */
+  /** The attempt belongs to somebody else: write nothing more. A trainer that cannot outlive its worker is killed at once. */
   abandon(): void;
+  /** The worker ends: a trainer that runs goes on without it, one that does not yet run is given up. */
+  leave(): void;
   /** The trainer has ended: no more signals. */
   release(): void;
 }
 
-export function createStopControl(directory: AttemptDirectory, launcher: Launcher, logger: Logger): StopControl {
+/** `runs`: the trainer was launched by another worker, and is attached once it is found. */
+export function createStopControl(
+  directory: AttemptDirectory,
+  launcher: Launcher,
+  logger: Logger,
+  runs = false,
+): StopControl {
   const lost = new AbortController();
+  const unwanted = new AbortController();
+  const left = new AbortController();
   let reason: StopReason | null = null;
   let deadline = Number.POSITIVE_INFINITY;
   let trainer: Trainer | undefined;
+  let over = false;
   let timer: NodeJS.Timeout | undefined;
 
   const failed = (error: unknown) => logger.warn({ err: error }, "the trainer was not signalled");
@@ -59,15 +74,18 @@ export function createStopControl(directory: AttemptDirectory, launcher: Launche
       return reason;
     },
     lost: lost.signal,
+    unwanted: unwanted.signal,
+    left: left.signal,
     attach(started) {
       trainer = started;
-      if (lost.signal.aborted) kill();
-      else ask();
+      if (!lost.signal.aborted) ask();
+      else if (!launcher.outlivesWorker) kill();
     },
     request(why, graceMs) {
       if (lost.signal.aborted) return;
       if (reason === null) {
         reason = why;
+        unwanted.abort();
         logger.info({ reason }, "the trainer is asked to stop");
         ask();
       }
@@ -76,12 +94,19 @@ export function createStopControl(directory: AttemptDirectory, launcher: Launche
     },
     abandon() {
       if (lost.signal.aborted) return;
-      logger.warn("the attempt is no longer ours: the trainer is killed");
+      logger.warn("the attempt is no longer ours");
       lost.abort();
-      kill();
+      unwanted.abort();
+      if (launcher.outlivesWorker) left.abort();
+      else kill();
+    },
+    leave() {
+      if (trainer !== undefined || runs) left.abort();
+      else if (!over) this.request("preempted", 0);
     },
     release() {
       clearTimeout(timer);
+      over = true;
       trainer = undefined;
     },
   };

@@ -46,6 +46,8 @@ export interface StreamTail {
   readonly counts: { forwarded: number; unreadable: number };
   /** The trainer has ended: resolves when what is in the stream has arrived, after `limitMs`, or when `hurry` says so. Never rejects. */
   finish(limitMs: number, hurry: AbortSignal): Promise<void>;
+  /** Stops at once: whoever listens next goes on after what the gateway has. Never rejects. */
+  leave(): Promise<void>;
 }
 
 function isTerminal(event: TrainerEventHead): boolean {
@@ -139,6 +141,11 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
       return terminal;
     },
     counts,
+    async leave() {
+      stop.abort();
+      await following;
+      options.blocking.disconnect();
+    },
     async finish(limitMs, hurry) {
       const giveUp = () => stop.abort();
       hurry.addEventListener("abort", giveUp, { once: true });

@@ -1,12 +1,17 @@
 /** Attempts from claim to finish. */
 import { performance } from "node:perf_hooks";
-import { claim } from "../attempt-api.ts";
-import { type Exit, LaunchError } from "../launchers/launcher.ts";
+import { inSpan, traceHeaders } from "@vision-platform/common/tracing";
+import { adopt, claim } from "../attempt-api.ts";
+import { drainPlan } from "../drain.ts";
+import { type AttemptIds, type Exit, LaunchError, type Trainer, type TrainerIdentity } from "../launchers/launcher.ts";
 import type { WorkerParts } from "../worker-parts.ts";
-import { type Attempt, launch, openAttempt } from "./attempt.ts";
-import { cleanUp, endAttempt, FINISH_LIMIT_MS } from "./ending.ts";
+import { type Attempt, launch, openAttempt, takeOver } from "./attempt.ts";
+import { attemptName } from "./attempt-directory.ts";
+import { endAttemptSpan, type Taken } from "./attempt-span.ts";
+import { cleanUp, endAttempt, FINISH_LIMIT_MS, forget } from "./ending.ts";
+import type { EventDoor } from "./environment.ts";
 import { countMemoryKills } from "./memory-evidence.ts";
-import type { Decision } from "./outcome.ts";
+import { type Decision, stoppedOnRequest } from "./outcome.ts";
 import { judge, listen, settle } from "./watching.ts";
 
 const NO_EXIT: Exit = { code: null, signal: null };
@@ -14,15 +19,26 @@ const NO_EXIT: Exit = { code: null, signal: null };
 export interface Supervisor {
   /** Attempts that run now. */
   readonly busy: number;
+  /** Of them, those that were taken over from another worker. */
+  readonly adopted: number;
+  has(ids: AttemptIds): boolean;
   /**
    * Claims, runs and finishes one attempt. Resolves when all is done; rejects only when the claim does: with a fenced
    * error when the attempt is not to be had, with another when the gateway is away.
    */
-  run(ids: { job_id: number; attempt: number }): Promise<void>;
+  run(ids: AttemptIds, taken: Taken): Promise<void>;
+  /**
+   * Takes over an attempt whose trainer outlived its worker. Resolves once it is supervised; rejects when the adoption
+   * does, as `run` does. `lease_token`: of the worker that died on this host.
+   */
+  adopt(ids: AttemptIds, trainer: TrainerIdentity, lease_token?: string): Promise<void>;
   /** Something waits at the gateway for this job: ask now instead of with the next renewal. */
   hint(jobId: number): void;
-  /** The worker is stopped: every trainer saves and ends, and its attempt is given back. */
-  preemptAll(): void;
+  /**
+   * The worker is stopped. Trainers that outlive it go on, and their attempts are released; the others save and end, and
+   * their attempts are given back. Resolves when every attempt is through.
+   */
+  stop(): Promise<void>;
 }
 
 /** To a tenth. */
@@ -34,7 +50,9 @@ function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, 3_900);
 }
 
-function launchFailure(error: unknown): Decision {
+/** A launch that ended because nobody wanted the trainer any more is told by that reason, not as a failure. */
+function launchFailure({ control }: Attempt, error: unknown): Decision {
+  if (control.reason !== null) return stoppedOnRequest(control.reason);
   const code = error instanceof LaunchError ? error.code : "LAUNCH_FAILED";
   return { outcome: "failed", failure: { code, message: messageOf(error) } };
 }
@@ -43,74 +61,162 @@ function lostByWorker(error: unknown): Decision {
   return { outcome: "lost", failure: { code: "WORKER_LOST", message: `The worker failed: ${messageOf(error)}` } };
 }
 
-async function close(parts: WorkerParts, attempt: Attempt, exit: Exit, decision: Decision): Promise<void> {
-  const { api, directory, record, redact, control, logger } = attempt;
+/** Reported: what the launch made goes, and what this worker kept. Refused: the trainer may be another worker's by now. */
+async function clear(parts: WorkerParts, attempt: Attempt, trainer: Trainer | null, accepted: boolean): Promise<void> {
+  const { record, directory, logger } = attempt;
+  if (!accepted && parts.launcher.outlivesWorker) return await forget(parts, record, directory);
+  if (trainer) {
+    await parts.launcher.remove(trainer).catch((error: unknown) => logger.warn({ err: error }, "trainer not removed"));
+  }
+  await cleanUp(parts, record, directory);
+}
+
+async function close(
+  parts: WorkerParts,
+  attempt: Attempt,
+  trainer: Trainer | null,
+  exit: Exit,
+  decision: Decision,
+): Promise<void> {
+  const { api, directory, record, redact, control, span, logger } = attempt;
   if (control.lost.aborted) {
-    await cleanUp(parts, record, directory);
+    await clear(parts, attempt, trainer, false);
     parts.metrics.attempts.inc({ outcome: "given_up" });
     return;
   }
   const signal = AbortSignal.any([control.lost, parts.outOfTime, AbortSignal.timeout(FINISH_LIMIT_MS)]);
-  await endAttempt(parts, { api, directory, record, exit, decision, redact, signal, logger });
+  const answer = await inSpan("finish", { parent: span.traceparent }, ({ traceparent }) => {
+    api.traceparent = traceparent;
+    return endAttempt(parts, { api, directory, record, exit, decision, redact, signal, logger });
+  });
+  if (answer !== "unanswered") await clear(parts, attempt, trainer, answer === "accepted");
+  if (answer === "accepted") endAttemptSpan(span, decision);
+}
+
+/** The trainer goes on without this worker; whoever finds it goes on where the gateway stands. */
+async function letGo(parts: WorkerParts, attempt: Attempt): Promise<void> {
+  attempt.lease.stop();
+  await forget(parts, attempt.record, attempt.directory);
+  if (attempt.control.lost.aborted) {
+    parts.metrics.attempts.inc({ outcome: "given_up" });
+    return;
+  }
+  try {
+    await attempt.api.release();
+    attempt.logger.info("the trainer goes on; its attempt is released");
+  } catch (error) {
+    attempt.logger.warn({ err: error }, "not released: the attempt can be adopted when its lease is over");
+  }
+  parts.metrics.attempts.inc({ outcome: "released" });
+}
+
+/** Follows a trainer to its end, or until it goes on without this worker. */
+async function follow(
+  parts: WorkerParts,
+  attempt: Attempt,
+  trainer: Trainer | null,
+  door: EventDoor,
+  memoryKills: number,
+): Promise<void> {
+  if (trainer) attempt.control.attach(trainer);
+  try {
+    const running = listen(parts, attempt, trainer, door, memoryKills);
+    const { traceparent: parent } = attempt.span;
+    const exit = await inSpan("run", { parent }, () => settle(parts, attempt, running));
+    if (exit === null) return await letGo(parts, attempt);
+    await close(parts, attempt, trainer, exit, judge(parts, attempt, running, exit));
+  } catch (error) {
+    attempt.logger.error({ err: error }, "the trainer cannot be watched: ended");
+    if (trainer) await parts.launcher.stop(trainer, "SIGKILL");
+    await close(parts, attempt, trainer, NO_EXIT, lostByWorker(error));
+  }
+}
+
+async function runClaimed(parts: WorkerParts, attempt: Attempt, began: number): Promise<void> {
+  const claim_ms = millisecondsSince(began);
+  const memoryKills = countMemoryKills();
+  let launched: Awaited<ReturnType<typeof launch>>;
+  try {
+    launched = await inSpan("launch", { parent: attempt.span.traceparent }, () => launch(parts, attempt));
+  } catch (error) {
+    attempt.logger.error({ err: error, reason: attempt.control.reason }, "the trainer was not started");
+    return await close(parts, attempt, null, NO_EXIT, launchFailure(attempt, error));
+  }
+  const { trainer, door } = launched;
+  const launch_ms = millisecondsSince(began);
+  parts.metrics.launchSeconds.observe(launch_ms / 1000);
+  const handle = trainer.identity.handle;
+  attempt.logger.info({ trainer: handle, events: door.mode, claim_ms, launch_ms }, "trainer started");
+  await follow(parts, attempt, trainer, door, memoryKills);
+}
+
+async function runAdopted(parts: WorkerParts, attempt: Attempt): Promise<void> {
+  const memoryKills = countMemoryKills();
+  let found: Awaited<ReturnType<typeof takeOver>>;
+  try {
+    found = await takeOver(parts, attempt);
+  } catch (error) {
+    attempt.logger.warn({ err: error }, "the trainer cannot be looked for now");
+    return await letGo(parts, attempt);
+  }
+  attempt.logger.info({ trainer: found.trainer?.identity.handle ?? null, events: found.door.mode }, "trainer adopted");
+  await follow(parts, attempt, found.trainer, found.door, memoryKills);
 }
 
 /** Supervises any number of attempts at once; the queue decides how many. */
 export function createSupervisor(parts: WorkerParts): Supervisor {
-  const open = new Set<Attempt>();
-  const preempt = (attempt: Attempt) => attempt.control.request("preempted", parts.config.DRAIN_GRACE_S * 1000);
-  let preempting = false;
+  const open = new Map<string, { attempt: Attempt; adopted: boolean; through: Promise<void> }>();
+  const self = { worker_id: parts.workerId, host: parts.host, launcher: parts.launcher.name };
+  let stopping = false;
 
-  async function runClaimed(attempt: Attempt, began: number): Promise<void> {
-    const claim_ms = millisecondsSince(began);
-    const memoryKills = countMemoryKills();
-    let launched: Awaited<ReturnType<typeof launch>>;
-    try {
-      launched = await launch(parts, attempt);
-    } catch (error) {
-      attempt.logger.error({ err: error }, "the trainer was not started");
-      return await close(parts, attempt, NO_EXIT, launchFailure(error));
-    }
-    const { trainer, door } = launched;
-    const launch_ms = millisecondsSince(began);
-    parts.metrics.launchSeconds.observe(launch_ms / 1000);
-    attempt.control.attach(trainer);
-    attempt.logger.info({ pid: trainer.identity.pid, events: door.mode, claim_ms, launch_ms }, "trainer started");
-    try {
-      const running = listen(parts, attempt, trainer, door, memoryKills);
-      const exit = await settle(parts, attempt, running);
-      await close(parts, attempt, exit, judge(parts, attempt, running, exit));
-    } catch (error) {
-      attempt.logger.error({ err: error }, "the trainer cannot be watched: ended");
-      await parts.launcher.stop(trainer, "SIGKILL");
-      await close(parts, attempt, NO_EXIT, lostByWorker(error));
-    }
+  function end(attempt: Attempt): void {
+    if (parts.launcher.outlivesWorker && parts.config.KEEP_TRAINERS) attempt.control.leave();
+    else attempt.control.request("preempted", drainPlan(parts.config).graceMs);
+  }
+
+  function supervise(attempt: Attempt, adopted: boolean, work: Promise<void>): Promise<void> {
+    const name = attemptName(attempt.spec);
+    const through = work.finally(() => {
+      attempt.lease.stop();
+      open.delete(name);
+    });
+    open.set(name, { attempt, adopted, through });
+    if (stopping) end(attempt);
+    return through;
   }
 
   return {
     get busy() {
       return open.size;
     },
-    async run(ids) {
+    get adopted() {
+      return [...open.values()].filter(({ adopted }) => adopted).length;
+    },
+    has: (ids) => open.has(attemptName(ids)),
+    async run(ids, taken) {
       const began = performance.now();
-      const attempt = openAttempt(
-        parts,
-        await claim(parts.client, ids, { worker_id: parts.workerId, host: parts.host }),
+      const offered = parts.gpus.offer();
+      const body = { ...self, ...(offered === undefined ? {} : { gpus: offered }) };
+      const spec = await inSpan("claim", { parent: taken.traceparent, kind: "client" }, ({ traceparent }) =>
+        claim(parts.client, ids, body, traceHeaders(traceparent)),
       );
-      open.add(attempt);
-      if (preempting) preempt(attempt);
-      try {
-        await runClaimed(attempt, began);
-      } finally {
-        attempt.lease.stop();
-        open.delete(attempt);
-      }
+      const attempt = openAttempt(parts, spec, taken);
+      await supervise(attempt, false, runClaimed(parts, attempt, began));
+    },
+    async adopt(ids, trainer, lease_token) {
+      const spec = await adopt(parts.client, ids, { ...self, ...(lease_token === undefined ? {} : { lease_token }) });
+      const attempt = openAttempt(parts, spec, {}, trainer);
+      supervise(attempt, true, runAdopted(parts, attempt)).catch((error: unknown) =>
+        attempt.logger.error({ err: error }, "the adopted attempt was not brought to its end"),
+      );
     },
     hint(jobId) {
-      for (const attempt of open) if (attempt.spec.job_id === jobId) attempt.lease.renewNow();
+      for (const { attempt } of open.values()) if (attempt.spec.job_id === jobId) attempt.lease.renewNow();
     },
-    preemptAll() {
-      preempting = true;
-      for (const attempt of open) preempt(attempt);
+    async stop() {
+      stopping = true;
+      for (const { attempt } of open.values()) end(attempt);
+      await Promise.allSettled([...open.values()].map(({ through }) => through));
     },
   };
 }

@@ -14,7 +14,7 @@ interface Waiting {
 }
 
 export interface WorkerEvents {
-  emit(type: "log" | "warning", data: Record<string, unknown>): void;
+  emit(type: "log" | "warning" | "phase", data: Record<string, unknown>): void;
   /** Resolves when everything has arrived, after `limitMs`, or when `hurry` says so. Never rejects. */
   finish(limitMs: number, hurry: AbortSignal): Promise<void>;
 }

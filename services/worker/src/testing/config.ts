@@ -14,7 +14,7 @@ const trainerSchema = z.object({
   CALLBACK_URL: setting.httpUrl,
   CALLBACK_TOKEN: z.string(),
   OUTPUT_URI: z.string(),
-  STOP_REASON_FILE: z.string(),
+  STOP_REASON_FILE: z.string().optional(),
   ...storageSettings,
 });
 export type ScriptEnvironment = z.output<typeof trainerSchema>;
@@ -22,6 +22,11 @@ export type ScriptEnvironment = z.output<typeof trainerSchema>;
 /** What the script trainer was given. Throws ConfigError. */
 export function readScriptEnvironment(): ScriptEnvironment {
   return loadConfig("script trainer", trainerSchema, process.env);
+}
+
+/** Where the detached launcher of tests keeps its trainers. */
+export function detachedFolder(): string {
+  return loadConfig("detached launcher", z.object({ DETACHED_FOLDER: z.string() }), process.env).DETACHED_FOLDER;
 }
 
 /** The whole environment of this process. */

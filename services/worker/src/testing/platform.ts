@@ -17,6 +17,7 @@ import {
   listJobEvents,
 } from "@vision-platform/contracts/api/jobs";
 import { createProject } from "@vision-platform/contracts/api/projects";
+import { listWorkers, type WorkerView } from "@vision-platform/contracts/api/workers";
 import type { JobEvent } from "@vision-platform/contracts/job-events";
 import { checkpointPointerKey } from "@vision-platform/contracts/names";
 import { testServices } from "./config.ts";
@@ -35,8 +36,10 @@ export interface TestPlatform {
   workDir: string;
   /** A worker for the framework `scripted`; ended with the platform at the latest. */
   worker(settings?: Record<string, string>): Promise<WorkerProcess>;
-  /** Submits and starts a job that follows the script. */
-  submit(script: ScriptStep[]): Promise<number>;
+  /** Submits and starts a job that follows the script; `more` are further fields of the request. */
+  submit(script: ScriptStep[], more?: { gpus?: number; min_vram_gb?: number; batch_size?: number }): Promise<number>;
+  /** The workers as people see them. */
+  workers(): Promise<WorkerView[]>;
   /** An evaluate job of that training, which gets the pointer to a best checkpoint for it. */
   evaluate(trainingId: number, script: ScriptStep[]): Promise<number>;
   cancel(jobId: number): Promise<unknown>;
@@ -68,6 +71,7 @@ function workerSettings(
   const services = testServices();
   return {
     FRAMEWORK: "scripted",
+    TRAINING_EXECUTION_MODE: "subprocess",
     GATEWAY_URL: gateway.url,
     INTERNAL_TOKEN: gateway.internal_token,
     REDIS_URL: gateway.redis_url,
@@ -126,10 +130,11 @@ export async function startTestPlatform(): Promise<TestPlatform> {
       workers.push(started);
       return started;
     },
-    async submit(script) {
+    workers: async () => (await client.call(listWorkers, {})).items,
+    async submit(script, more = {}) {
       const spec = { framework: "scripted", model_name: "script", task_type: "image_classification" as const };
       const sizes = { epochs: 1, batch_size: 1, learning_rate: 0.1 };
-      const request = { project_id, dataset_id, ...spec, ...sizes, config: { script }, start: true };
+      const request = { project_id, dataset_id, ...spec, ...sizes, config: { script }, start: true, ...more };
       return (await client.call(createJob, { body: request })).id;
     },
     async evaluate(job_id, script) {

@@ -1,6 +1,8 @@
 /** A real trainer that does what a script tells it: the launchers' conformance aid. It honours contract.md, page by page. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseS3Uri, resultKey } from "@vision-platform/contracts/names";
 import { readScriptEnvironment, type ScriptEnvironment, wholeEnvironment } from "./config.ts";
@@ -24,7 +26,7 @@ process.on("SIGTERM", () => {
 
 async function stopOnRequest(): Promise<never> {
   const { STOP_REASON_FILE: file } = environment;
-  const reason = existsSync(file) ? readFileSync(file, "utf8") : "cancelled";
+  const reason = file && existsSync(file) ? readFileSync(file, "utf8") : "cancelled";
   await events.write("stopped", { reason, resume_uri: null });
   return process.exit(reason === "preempted" ? 21 : 20);
 }
@@ -49,6 +51,37 @@ function leaveGroup(file: string): void {
   const child = spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
   child.unref();
   appendFileSync(file, `${child.pid}\n`);
+}
+
+function childAllocates(mebibytes: number): void {
+  const program = "const held = Buffer.alloc(Number(process.argv[1]) * 1048576, 1); setTimeout(() => held, 1000);";
+  spawnSync(process.execPath, ["-e", program, String(mebibytes)]);
+}
+
+async function printLines(count: number, characters: number): Promise<void> {
+  for (let line = 1; line <= count; line += 1) {
+    const more = process.stdout.write(`${String(line).padEnd(characters - 1, ".")}\n`);
+    if (!more) await once(process.stdout, "drain");
+  }
+}
+
+async function tryToConnect(host: string, port: number): Promise<void> {
+  const socket = connect({ host, port, timeout: 2_000 });
+  const reached = await new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+    socket.once("timeout", () => resolve(false));
+  });
+  socket.destroy();
+  process.stdout.write(`${host}:${port} ${reached ? "reached" : "not reached"}\n`);
+}
+
+function fill(file: string, mebibytes: number): void {
+  try {
+    for (let written = 0; written < mebibytes; written += 1) appendFileSync(file, Buffer.alloc(1_048_576, 1));
+  } catch (error) {
+    process.stdout.write(`${file}: ${(error as NodeJS.ErrnoException).code}\n`);
+  }
 }
 
 async function progress(count: number, everyMs: number): Promise<void> {
@@ -77,6 +110,16 @@ async function run(step: ScriptStep): Promise<unknown> {
       return leaveGroup(step.file);
     case "allocate":
       return held.push(Buffer.alloc(step.mebibytes * 1_048_576, 1));
+    case "child_allocates":
+      return childAllocates(step.mebibytes);
+    case "print_lines":
+      return await printLines(step.count, step.characters);
+    case "connect":
+      return await tryToConnect(step.host, step.port);
+    case "fill":
+      return fill(step.file, step.mebibytes);
+    case "print_environment":
+      return process.stdout.write(JSON.stringify(wholeEnvironment()));
     case "write_environment":
       return writeFileSync(step.file, JSON.stringify(wholeEnvironment()));
     case "append":

@@ -16,7 +16,17 @@ export const ScriptStep = z.discriminatedUnion("do", [
   /** Starts a process in a session of its own that would live for ten minutes; its pid is appended to `file`. */
   step("leave_group", { file: z.string() }),
   step("allocate", { mebibytes: z.int() }),
-  /** Writes its whole environment as JSON to a file. */
+  /** The same in a child, as a data loader would, and waits for its end. */
+  step("child_allocates", { mebibytes: z.int() }),
+  /** Prints numbered lines of that many characters. */
+  step("print_lines", { count: z.int(), characters: z.int() }),
+  /** Prints `reached` or `not reached`. */
+  step("connect", { host: z.string(), port: z.int() }),
+  /** Writes a file, and prints why it cannot. */
+  step("fill", { file: z.string(), mebibytes: z.int() }),
+  /** Writes its whole environment as JSON to its standard output. */
+  step("print_environment", {}),
+  /** The same to a file. */
   step("write_environment", { file: z.string() }),
   step("append", { file: z.string(), text: z.string() }),
   /** RESULT.json and the event `succeeded`. */

@@ -18,11 +18,16 @@ export interface WorkerProcess {
 }
 
 const MAIN = join(import.meta.dirname, "../main.ts");
+const DETACHED_MAIN = join(import.meta.dirname, "script-worker.ts");
 
-/** Resolves when the worker takes jobs. `settings` are added to what any process needs. */
+/**
+ * Resolves when the worker takes jobs. `settings` are added to what any process needs; with DETACHED_FOLDER among them its
+ * trainers outlive it.
+ */
 export async function startWorkerProcess(settings: Record<string, string>): Promise<WorkerProcess> {
   const { PATH = "", HOME = "" } = wholeEnvironment();
-  const child = spawn(process.execPath, [MAIN], {
+  const main = settings.DETACHED_FOLDER === undefined ? MAIN : DETACHED_MAIN;
+  const child = spawn(process.execPath, [main], {
     env: { PATH, HOME, ...settings },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -1,0 +1,48 @@
+/** Which launcher a worker works with: said by TRAINING_EXECUTION_MODE, or found out once when the worker starts. */
+import { existsSync } from "node:fs";
+import type { Logger } from "@vision-platform/common/logger";
+import type { LauncherName } from "@vision-platform/contracts/api/workers";
+import type { WorkerConfig } from "../config.ts";
+import { createDockerLauncher, probeDocker } from "./docker/docker-launcher.ts";
+import type { Launcher } from "./launcher.ts";
+import { createSubprocessLauncher } from "./subprocess.ts";
+
+/** Every pod of a service account that may speak to its cluster has this file. */
+const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+export interface ChosenLauncher {
+  launcher: Launcher;
+  /** In words for people. */
+  reason: string;
+}
+
+async function create(name: LauncherName, config: WorkerConfig, logger: Logger): Promise<Launcher> {
+  if (name === "docker") return createDockerLauncher(config, logger);
+  if (name === "subprocess") return createSubprocessLauncher(config);
+  // Its client takes most of a second and 80 MB: only those who need it load it.
+  const { createKubernetesLauncher } = await import("./kubernetes/kubernetes-launcher.ts");
+  return createKubernetesLauncher(config, logger);
+}
+
+async function decide(config: WorkerConfig, image: () => string): Promise<{ name: LauncherName; reason: string }> {
+  const mode = config.TRAINING_EXECUTION_MODE;
+  if (mode !== "auto") return { name: mode, reason: `TRAINING_EXECUTION_MODE=${mode}` };
+  if (existsSync(SERVICE_ACCOUNT_TOKEN)) return { name: "kubernetes", reason: "the worker runs in a cluster" };
+  if (config.DOCKER_AGENT_SOCKET === undefined) return { name: "subprocess", reason: "no docker agent is configured" };
+  const docker = await probeDocker(config, image());
+  return { name: docker.ready ? "docker" : "subprocess", reason: docker.reason };
+}
+
+/**
+ * `auto` takes Kubernetes in a cluster, Docker when its agent answers and this framework's `image` is there, else
+ * processes. Rejects with ConfigError when the launcher's own settings are wrong.
+ */
+export async function chooseLauncher(
+  config: WorkerConfig,
+  image: () => string,
+  logger: Logger,
+): Promise<ChosenLauncher> {
+  const { name, reason } = await decide(config, image);
+  logger.info({ launcher: name, reason }, "trainers are started by this launcher");
+  return { launcher: await create(name, config, logger), reason };
+}

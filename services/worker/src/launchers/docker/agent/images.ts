@@ -1,0 +1,137 @@
+/** The images that may be launched: one for each framework of TRAINERS_DIR; and how they come to this engine. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { isDeepStrictEqual } from "node:util";
+import { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
+import type Docker from "dockerode";
+import type { AgentConfig } from "./config.ts";
+import { answered } from "./engine.ts";
+import type { LaunchRequest } from "./protocol.ts";
+import { createPullProgress } from "./pull-progress.ts";
+import { AgentRefusal, engineMessage, engineStatus, isEngineAway } from "./refusals.ts";
+
+/** A pull that brings nothing for so long is given up. */
+const SILENCE_LIMIT_MS = 120_000;
+
+type Waiting = (what: { message: string; pct: number | null }) => void;
+
+export interface Images {
+  /** Every framework with its reference; manifests that cannot be read are left out. */
+  all(): { framework: string; reference: string }[];
+  /** Image and command of a launch. Throws AgentRefusal `refused` unless both are the framework's own. */
+  allowed(asked: Pick<LaunchRequest, "framework" | "kind" | "image" | "command">): {
+    reference: string;
+    command: string[];
+  };
+  isPresent(reference: string): Promise<boolean>;
+  /** Resolves when the engine has it. Rejects with AgentRefusal `image_missing`, or when `signal` is aborted. */
+  fetch(reference: string, signal: AbortSignal, waiting: Waiting): Promise<void>;
+}
+
+function readManifest(trainersDir: string, framework: string): TrainerManifest | null {
+  try {
+    return TrainerManifest.parse(JSON.parse(readFileSync(join(trainersDir, framework, "trainer.json"), "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+/** The engine sends nothing while it waits for a registry: somebody has to look at the clock. */
+function watchSilence(stream: Readable): () => void {
+  const giveUp = () => stream.destroy(new Error(`nothing came for ${SILENCE_LIMIT_MS / 1000} s`));
+  let timer = setTimeout(giveUp, SILENCE_LIMIT_MS);
+  stream.on("data", () => {
+    clearTimeout(timer);
+    timer = setTimeout(giveUp, SILENCE_LIMIT_MS);
+  });
+  return () => clearTimeout(timer);
+}
+
+export function createImages(engine: Docker, config: AgentConfig): Images {
+  const referenceOf = (manifest: TrainerManifest) => `${config.IMAGE_REGISTRY}${manifest.image}:${config.IMAGE_TAG}`;
+  const { IMAGE_PULL_USERNAME: username, IMAGE_PULL_PASSWORD: password } = config;
+  const authconfig = username && password ? { username, password } : undefined;
+
+  function missing(reference: string, why: string, cause?: unknown): AgentRefusal {
+    const framework = /([a-z0-9_]+):[^:]*$/.exec(reference)?.[1] ?? "<framework>";
+    const fix = `make it with ./vp images build ${framework}, or set IMAGE_REGISTRY to a registry that has it`;
+    return new AgentRefusal("image_missing", `the image ${reference} ${why}; ${fix}`, cause);
+  }
+
+  async function isPresent(reference: string): Promise<boolean> {
+    try {
+      await answered(engine.getImage(reference).inspect());
+      return true;
+    } catch (error) {
+      if (engineStatus(error) === 404) return false;
+      throw error;
+    }
+  }
+
+  async function pull(reference: string, signal: AbortSignal, waiting: Waiting): Promise<void> {
+    waiting({ message: `the image ${reference} is pulled`, pct: null });
+    // Before the first byte of the answer dockerode ends the request by this signal, afterwards the stream is ours.
+    const options = { abortSignal: signal, ...(authconfig ? { authconfig } : {}) };
+    const pulling: Promise<unknown> = engine.pull(reference, options);
+    const stream = (await pulling) as Readable;
+    const stopWatching = watchSilence(stream);
+    const progress = createPullProgress();
+    try {
+      let rest = "";
+      for await (const chunk of stream.setEncoding("utf8")) {
+        const lines = `${rest}${chunk}`.split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) progress.take(line);
+        waiting({ message: `the image ${reference} is pulled`, pct: progress.pct() });
+      }
+      progress.take(rest);
+    } finally {
+      stopWatching();
+      stream.destroy();
+    }
+  }
+
+  return {
+    isPresent,
+    all() {
+      const folders = readdirSync(config.TRAINERS_DIR, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+      return folders.flatMap(({ name }) => {
+        const manifest = readManifest(config.TRAINERS_DIR, name);
+        return manifest ? [{ framework: name, reference: referenceOf(manifest) }] : [];
+      });
+    },
+    allowed({ framework, kind, image, command }) {
+      const manifest = readManifest(config.TRAINERS_DIR, framework);
+      if (manifest?.framework !== framework) {
+        throw new AgentRefusal("refused", `there is no framework ${framework} in the agent's TRAINERS_DIR`);
+      }
+      const own = { reference: referenceOf(manifest), command: manifest.kinds[kind]?.command ?? [] };
+      if (image !== own.reference) {
+        const fix = "worker and agent need the same version, IMAGE_REGISTRY and IMAGE_TAG";
+        throw new AgentRefusal(
+          "refused",
+          `the image ${image} is not ${framework}'s, which is ${own.reference}: ${fix}`,
+        );
+      }
+      if (!isDeepStrictEqual(command, own.command)) {
+        const said = own.command.length === 0 ? "none" : JSON.stringify(own.command);
+        const message = `the command ${JSON.stringify(command)} is not ${framework}'s for ${kind}, which is ${said}`;
+        throw new AgentRefusal("refused", message);
+      }
+      return own;
+    },
+    async fetch(reference, signal, waiting) {
+      const policy = config.IMAGE_PULL;
+      if (policy !== "always" && (await isPresent(reference))) return;
+      if (policy === "never") throw missing(reference, "is not on this engine, and IMAGE_PULL is never");
+      try {
+        await pull(reference, signal, waiting);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isEngineAway(error)) throw error;
+        throw missing(reference, `cannot be pulled (${engineMessage(error)})`, error);
+      }
+    },
+  };
+}
