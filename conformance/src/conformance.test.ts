@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { REQUIREMENTS } from "./requirements/table.ts";
 import { type Asked, testTrainer } from "./runner.ts";
 import { createSlots } from "./runs/slots.ts";
-import { readTrainerFolder } from "./trainer-folder.ts";
+import { readTrainer } from "./trainer.ts";
 
 const STUB = join(ROOT, "trainers/stub");
 const SKLEARN = join(ROOT, "examples/sklearn-trainer");
@@ -118,10 +118,10 @@ describe("conformance", { timeout: 180_000 }, () => {
 
   it.each([
     ["/nowhere/at/all", "is no folder"],
-    ["some/image:1.0", "Container images"],
+    ["some/image:1.0", "is no folder here, and no image"],
     [join(ROOT, "trainers/sdk"), "trainer.json is missing"],
     [join(ROOT, "deploy"), "trainer.json is missing"],
   ])("says what is wrong with %s", (folder, words) => {
-    expect(() => readTrainerFolder(folder)).toThrow(words);
+    expect(() => readTrainer(folder)).toThrow(words);
   });
 });

@@ -14,6 +14,7 @@ import { openS3Door } from "./platform/s3-door.ts";
 import type { Servers } from "./platform/servers.ts";
 import { openStdoutDoor } from "./platform/stdout-door.ts";
 import { type Changes, jobEnvironment } from "./runs/environment.ts";
+import type { Housing } from "./runs/housing.ts";
 import { createSandbox, makeFolder, removeFolder } from "./runs/sandbox.ts";
 import type { Slots } from "./runs/slots.ts";
 import { launchTrainer, type TrainerRun } from "./runs/trainer-run.ts";
@@ -64,11 +65,12 @@ export async function openLab(options: {
   trainer: TrainerFolder;
   task: TaskType;
   servers: Servers;
+  housing: Housing;
   slots: Slots;
   coreOnly: boolean;
   grace_s: number;
 }): Promise<Lab> {
-  const { trainer, task, servers, slots } = options;
+  const { trainer, task, servers, housing, slots } = options;
   const settings = trainer.settings.tasks[task];
   if (!settings) throw new Error(`conformance.json says nothing of ${task}`);
   const objects = createObjects(servers);
@@ -107,7 +109,9 @@ export async function openLab(options: {
     async start<Door extends EventDoor>(spec: RunSpec<Door>) {
       const release = spec.idle ? () => undefined : await slots.take();
       try {
-        return (await startRun(lab, servers, spec, join(folder, "cache"), release)) as TrainerRun & { door: Door };
+        return (await startRun(lab, { servers, housing }, spec, join(folder, "cache"), release)) as TrainerRun & {
+          door: Door;
+        };
       } catch (error) {
         release();
         throw error;
@@ -123,7 +127,7 @@ export async function openLab(options: {
 
 async function startRun(
   lab: Lab,
-  servers: Servers,
+  { servers, housing }: { servers: Servers; housing: Housing },
   spec: RunSpec,
   cache: string,
   onExit: () => void,
@@ -134,11 +138,11 @@ async function startRun(
   const sandbox = createSandbox(spec.name, lab.trainer.path, cache);
   const door =
     typeof spec.door === "function"
-      ? await spec.door({ job_id, attempt })
+      ? await spec.door({ job_id, attempt, address: housing.address })
       : spec.door === "redis"
-        ? await openRedisDoor(servers, { job_id, attempt })
+        ? await openRedisDoor(servers, { job_id, attempt, address: housing.address })
         : openStdoutDoor(sandbox.stdout);
-  const s3Door = await openS3Door(servers);
+  const s3Door = await openS3Door(servers, housing.address);
   const job = {
     kind,
     task: lab.task,
@@ -163,6 +167,7 @@ async function startRun(
     command,
     env,
     sandbox,
+    housing,
     door,
     s3Door,
     secrets: [servers.s3.secretAccessKey, ...door.secrets],

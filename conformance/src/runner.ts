@@ -4,8 +4,10 @@ import { type Lab, openLab } from "./lab.ts";
 import { type Servers, startServers } from "./platform/servers.ts";
 import type { Requirement } from "./requirements/requirement.ts";
 import { REQUIREMENTS } from "./requirements/table.ts";
+import type { Housing } from "./runs/housing.ts";
 import { createSlots, type Slots } from "./runs/slots.ts";
-import { readTrainerFolder, type TrainerFolder, Untestable } from "./trainer-folder.ts";
+import { readTrainer } from "./trainer.ts";
+import { type TrainerFolder, Untestable } from "./trainer-folder.ts";
 
 export interface Verdict {
   id: number;
@@ -41,7 +43,8 @@ const GRACE_S = 30;
 
 /** Throws Untestable when there is nothing that could be asked. */
 export async function testTrainer(path: string, asked: Asked = {}): Promise<Verdict[]> {
-  const trainer = withConfig(readTrainerFolder(path), asked.config ?? {});
+  const { trainer: read, openHousing } = readTrainer(path);
+  const trainer = withConfig(read, asked.config ?? {});
   const tasks = trainer.tasks.filter((task) => !asked.task || task === asked.task);
   if (tasks.length === 0)
     throw new Untestable(`--task: found ${asked.task}, expected one of ${trainer.tasks.join(", ")}`);
@@ -49,14 +52,16 @@ export async function testTrainer(path: string, asked: Asked = {}): Promise<Verd
   if (unknown.length > 0) throw new Untestable(`--only: there is no requirement ${unknown.join(", ")}`);
   await trainer.install(asked.onDetail ?? (() => undefined));
   const servers = await startServers();
+  const housing = openHousing();
   try {
     const slots = createSlots(asked.jobs ?? DEFAULT_JOBS);
     const verdicts = notTested(trainer, asked);
     for (const [number, task] of tasks.entries()) {
-      verdicts.push(...(await testTask(trainer, task, number === 0, servers, slots, asked)));
+      verdicts.push(...(await testTask(trainer, task, number === 0, { servers, housing, slots }, asked)));
     }
     return verdicts;
   } finally {
+    housing.close();
     await servers.stop();
   }
 }
@@ -83,15 +88,13 @@ async function testTask(
   trainer: TrainerFolder,
   task: TaskType,
   first: boolean,
-  servers: Servers,
-  slots: Slots,
+  shared: { servers: Servers; housing: Housing; slots: Slots },
   asked: Asked,
 ): Promise<Verdict[]> {
   const lab = await openLab({
     trainer,
     task,
-    servers,
-    slots,
+    ...shared,
     coreOnly: asked.core ?? false,
     grace_s: asked.grace_s ?? GRACE_S,
   });

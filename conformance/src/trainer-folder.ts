@@ -76,11 +76,7 @@ export function readTrainerFolder(given: string): TrainerFolder {
   if (given === "") throw new Untestable("name the folder that holds trainer.json, such as trainers/timm");
   const path = resolve(given);
   if (!existsSync(path) || !statSync(path).isDirectory()) {
-    throw new Untestable(
-      existsSync(path) || /^[.~]?\//.test(given)
-        ? `${given} is no folder: name the folder that holds trainer.json`
-        : `${given} is no folder here. Container images are tested once there is a launcher for them; name a trainer's folder`,
-    );
+    throw new Untestable(`${given} is no folder: name the folder that holds trainer.json`);
   }
   const manifest = readJson(join(path, "trainer.json"), TrainerManifest, "a manifest (docs/trainer-guide.md)");
   const settings = readJson(join(path, "conformance.json"), Settings, "what to test with (docs/trainer-guide.md)");

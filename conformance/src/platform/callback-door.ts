@@ -48,8 +48,8 @@ export async function openCallbackDoor(ids: Ids): Promise<CallbackDoor> {
     return reply(answer, 200, { acked: contiguous(inbox), cancel: false });
   }
 
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await new Promise<void>((listening) => server.listen(0, ids.address, listening));
+  const url = `http://${ids.address}:${(server.address() as AddressInfo).port}`;
   const door: CallbackDoor = {
     inbox,
     replacedAt: null,

@@ -4,6 +4,8 @@ import type { Inbox } from "./inbox.ts";
 export interface Ids {
   job_id: number;
   attempt: number;
+  /** Where to listen, so that the trainer reaches it. */
+  address: string;
 }
 
 export interface EventDoor {

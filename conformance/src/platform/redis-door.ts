@@ -20,7 +20,7 @@ export async function openRedisDoor(servers: Servers, ids: Ids): Promise<EventDo
     randomBytes(24).toString("hex"),
   ];
   await admin.call("ACL", "SETUSER", user, ...["reset", "on", `>${password}`, `~${stream}`, "-@all"], ...ALLOWED);
-  const wire = await openWire(new URL(servers.redisUrl));
+  const wire = await openWire(new URL(servers.redisUrl), ids.address);
   let open = true;
   let last = "0-0";
 
@@ -41,7 +41,7 @@ export async function openRedisDoor(servers: Servers, ids: Ids): Promise<EventDo
     inbox,
     variables: {
       EVENTS_MODE: "redis",
-      EVENTS_REDIS_URL: `redis://${user}:${password}@127.0.0.1:${wire.port}`,
+      EVENTS_REDIS_URL: `redis://${user}:${password}@${ids.address}:${wire.port}`,
       EVENTS_STREAM: stream,
     },
     secrets: [password],
@@ -71,7 +71,10 @@ async function refusedCommands(admin: Redis, user: string): Promise<string[]> {
 }
 
 /** A TCP connection passed through, until it is cut. */
-async function openWire(target: URL): Promise<{ port: number; setDown(down: boolean): void; close(): Promise<void> }> {
+async function openWire(
+  target: URL,
+  address: string,
+): Promise<{ port: number; setDown(down: boolean): void; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   let down = false;
   const server = createServer((near) => {
@@ -91,7 +94,7 @@ async function openWire(target: URL): Promise<{ port: number; setDown(down: bool
       one.pipe(other);
     }
   });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  await new Promise<void>((listening) => server.listen(0, address, listening));
   const cut = () => {
     for (const socket of sockets) socket.destroy();
   };

@@ -23,15 +23,15 @@ export interface S3Door {
 
 const CLOSE_LIMIT_MS = 2_000;
 
-/** Opens a door on a free port. Signatures stay valid, because the Host header is passed on as it came. */
-export async function openS3Door(servers: Servers): Promise<S3Door> {
+/** Opens a door on a free port of that address. Signatures stay valid, because the Host header is passed on as it came. */
+export async function openS3Door(servers: Servers, address: string): Promise<S3Door> {
   const target = new URL(servers.s3.endpoint);
   const requests: S3Request[] = [];
   const server = createServer((incoming, answer) => pass(incoming, answer, target, servers.s3.bucket, requests));
   server.keepAliveTimeout = 30_000;
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  await new Promise<void>((listening) => server.listen(0, address, listening));
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://${address}:${(server.address() as AddressInfo).port}`,
     requests,
     close: () =>
       new Promise((closed) => {

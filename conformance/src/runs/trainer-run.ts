@@ -1,19 +1,12 @@
 /** One run of a trainer as a black box: started, watched, signalled, and looked at when it is over. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EventDoor } from "../platform/door.ts";
 import type { Inbox, Received } from "../platform/inbox.ts";
 import type { S3Door, S3Request } from "../platform/s3-door.ts";
 import type { Job } from "./environment.ts";
-import { MARKER_VARIABLE } from "./environment.ts";
-import { cpuSeconds, environmentOf, processesWith, sessionProcesses } from "./processes.ts";
+import type { Exit, Housed, Housing } from "./housing.ts";
 import type { Sandbox } from "./sandbox.ts";
-
-export interface Exit {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-}
 
 /** What is known once it is over. */
 export interface Finished {
@@ -51,6 +44,7 @@ export interface Launch {
   command: string[];
   env: Record<string, string>;
   sandbox: Sandbox;
+  housing: Housing;
   door: EventDoor;
   s3Door: S3Door;
   secrets: string[];
@@ -71,22 +65,18 @@ const ORPHAN_GRACE_MS = 300;
 
 export function launchTrainer(launch: Launch): TrainerRun {
   const { sandbox, door, env } = launch;
-  const [file = "", ...args] = sandbox.enclose(launch.command);
-  const [out, err] = [openSync(sandbox.stdout, "w", 0o600), openSync(sandbox.stderr, "w", 0o600)];
   const began = Date.now();
-  const child = spawn(file, args, { cwd: sandbox.path, env, detached: true, stdio: ["ignore", out, err] });
-  closeSync(out);
-  closeSync(err);
+  const housed = launch.housing.start(launch);
   const over = new AbortController();
-  const exit = exitOf(child).finally(() => over.abort());
-  const watching = watch(launch, child.pid ?? -1, over.signal);
+  const exit = housed.exit.finally(() => over.abort());
+  const watching = watch(launch, housed, over.signal);
   return {
     job: launch.job,
     door,
     inbox: door.inbox,
     env,
     secrets: launch.secrets,
-    finished: finish(launch, child, exit, began, watching),
+    finished: finish(launch, housed, exit, began, watching),
     async event(wanted, limitMs = launch.limitMs) {
       const limit = AbortSignal.any([AbortSignal.timeout(limitMs), over.signal]);
       const found = await door.inbox.next(wanted, limit);
@@ -94,7 +84,7 @@ export function launchTrainer(launch: Launch): TrainerRun {
       return found ?? (over.signal.aborted ? door.inbox.next(wanted, AbortSignal.timeout(FAREWELL_MS)) : undefined);
     },
     signal(name) {
-      if (!over.signal.aborted) child.kill(name);
+      housed.signal(name);
     },
     writeStopReason(reason) {
       const fresh = `${sandbox.stopReasonFile}.new`;
@@ -104,37 +94,33 @@ export function launchTrainer(launch: Launch): TrainerRun {
   };
 }
 
-function exitOf(child: ChildProcess): Promise<Exit> {
-  return new Promise((done) => {
-    child.once("exit", (code, signal) => done({ code, signal }));
-    child.once("error", () => done({ code: 127, signal: null }));
-  });
-}
-
 interface Watched {
   readableSecrets: string[];
   cpu_s: number | null;
 }
 
 /** Looks at the processes now and then; secrets count from the first progress on, when foreign code surely runs. */
-async function watch(launch: Launch, pid: number, over: AbortSignal): Promise<Watched> {
+async function watch(launch: Launch, housed: Housed, over: AbortSignal): Promise<Watched> {
   const readable = new Set<string>();
   let cpu_s: number | null = null;
   while (!over.aborted) {
-    cpu_s = cpuSeconds(pid) ?? cpu_s;
+    cpu_s = housed.cpuSeconds() ?? cpu_s;
     if (launch.door.inbox.of("progress").length > 0) {
-      for (const each of sessionProcesses(pid)) {
-        const block = environmentOf(each) ?? "";
-        for (const variable of block.split("\0")) {
-          const [name = "", value = ""] = splitOnce(variable);
-          const holds = launch.secrets.some((secret) => value.includes(secret));
-          if (holds) readable.add(each === pid ? name : `${name} of its child ${each}`);
-        }
-      }
+      for (const name of readableSecrets(housed, launch.secrets)) readable.add(name);
     }
     await sleep(LOOK_EVERY_MS, undefined, { signal: over }).catch(() => undefined);
   }
   return { readableSecrets: [...readable], cpu_s };
+}
+
+function readableSecrets(housed: Housed, secrets: string[]): string[] {
+  return housed.environments().flatMap(({ process, main, block }) =>
+    block
+      .split("\0")
+      .map(splitOnce)
+      .filter(([, value]) => secrets.some((secret) => value.includes(secret)))
+      .map(([name]) => (main ? name : `${name} of its process ${process}`)),
+  );
 }
 
 function splitOnce(variable: string): [string, string] {
@@ -144,22 +130,21 @@ function splitOnce(variable: string): [string, string] {
 
 async function finish(
   launch: Launch,
-  child: ChildProcess,
+  housed: Housed,
   exit: Promise<Exit>,
   began: number,
   watching: Promise<Watched>,
 ): Promise<Finished> {
   const { sandbox, door, s3Door } = launch;
-  const pid = child.pid ?? -1;
   const end = () => {
-    killAll(pid, launch.env);
+    housed.end();
     sandbox.remove();
   };
   orphans.add(end);
   let timedOut = false;
   const limit = setTimeout(() => {
     timedOut = true;
-    killAll(pid, launch.env);
+    housed.end();
   }, launch.limitMs);
   const ended = await exit;
   const at = Date.now();
@@ -167,8 +152,8 @@ async function finish(
   launch.onExit();
   const watched = await watching;
   await sleep(ORPHAN_GRACE_MS);
-  const leftProcesses = processesOf(pid, launch.env);
-  killAll(pid, launch.env);
+  const leftProcesses = housed.processes();
+  housed.end();
   const [stdout, stderr] = [readFileSync(sandbox.stdout, "utf8"), readFileSync(sandbox.stderr, "utf8")];
   await door.close();
   await s3Door.close();
@@ -188,19 +173,4 @@ async function finish(
   sandbox.remove();
   orphans.delete(end);
   return finished;
-}
-
-function processesOf(pid: number, env: Record<string, string>): number[] {
-  const marked = processesWith(`${MARKER_VARIABLE}=${env[MARKER_VARIABLE]}`);
-  return [...new Set([...sessionProcesses(pid), ...marked])];
-}
-
-function killAll(pid: number, env: Record<string, string>): void {
-  for (const each of processesOf(pid, env)) {
-    try {
-      process.kill(each, "SIGKILL");
-    } catch {
-      // Ended between the look and the signal.
-    }
-  }
 }
