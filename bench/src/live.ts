@@ -16,7 +16,8 @@ const SECONDS = 8;
 const RATES = [100, 1000];
 const SOCKETS = [1, 100, 1000];
 
-async function sockets(task: SocketsTask): Promise<SocketsReport> {
+/** Runs the clients in a process of their own until `task.until`. */
+export async function sockets(task: SocketsTask): Promise<SocketsReport> {
   const child = spawn(process.execPath, [resolve(import.meta.dirname, "sockets.ts"), JSON.stringify(task)], {
     stdio: ["ignore", "pipe", "inherit"],
   });

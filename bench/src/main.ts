@@ -1,7 +1,8 @@
-/** `./vp bench [name…]`: submit, start, live, memory, overhead, trainers, setup; without a name all but the last two. */
+/** `./vp bench [name…]`: submit, start, live, memory, capacity, overhead, trainers, setup; without a name all but the last two. */
 
 import type { Servers } from "@vision-platform/e2e/platform";
 import { startTestServices } from "@vision-platform/laptop/test-services";
+import { benchCapacity } from "./capacity.ts";
 import { benchLive } from "./live.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOverhead } from "./overhead.ts";
@@ -17,6 +18,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   start: benchStart,
   live: benchLive,
   memory: benchMemory,
+  capacity: benchCapacity,
   overhead: benchOverhead,
   trainers: benchTrainers,
   setup: benchSetup,

@@ -14,7 +14,7 @@ interface Memory {
   pss: number;
 }
 
-function memoryOf(platform: Platform, name: ServiceName): Memory {
+export function memoryOf(platform: Platform, name: ServiceName): Memory {
   const rollup = readFileSync(`/proc/${platform.pid(name)}/smaps_rollup`, "utf8");
   const read = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(rollup)?.[1]) / 1024;
   return { rss: read("Rss"), pss: read("Pss") };

@@ -21,7 +21,9 @@ export async function benchSetup(): Promise<{ figures: Figure[]; notes: string[]
   const clone = join(folder, "clone");
   mkdirSync(home);
   const caches = /^(XDG_|UV_CACHE|npm_config_cache|NODE_COMPILE_CACHE)/;
-  const env = { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !caches.test(name))), HOME: home };
+  const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !caches.test(name)));
+  // The same on every machine, whatever engine it has.
+  const env = { ...kept, HOME: home, TRAINING_EXECUTION_MODE: "subprocess" };
   try {
     const cloned = await timed("git", ["clone", "-q", CHECKOUT, clone], folder, env);
     const first = await timed("./vp", ["demo"], clone, env);

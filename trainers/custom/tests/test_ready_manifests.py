@@ -59,6 +59,10 @@ def variables_of(manifest: Manifest, output: Path, **changes: Any) -> dict[str, 
         "gpu_index": "",
         "num_workers": 0,
         "num_processes": 1,
+        "distributed": False,
+        "batch_per_process": 8,
+        "gpu_indices": "",
+        "port": 29400,
         "threads": 2,
         "python": "python",
         "pretrained": "",
@@ -87,7 +91,9 @@ def test_the_four_repositories_are_there() -> None:
 @pytest.mark.parametrize("gpu", [False, True])
 def test_every_template_fills(name: str, gpu: bool, tmp_path: Path) -> None:
     loaded = load_ready(name)
-    changes = {"gpu": True, "gpu_index": "0", "device": "cuda:0", "device_type": "cuda"} if gpu else {}
+    changes = (
+        {"gpu": True, "gpu_index": "0", "gpu_indices": "0", "device": "cuda:0", "device_type": "cuda"} if gpu else {}
+    )
     variables = variables_of(loaded.manifest, tmp_path, **changes)
     assert set(commands_of(loaded, variables)) >= {"train", "resume", "evaluate", "predict", "export"}
     for file in loaded.manifest.files:
@@ -106,13 +112,29 @@ def test_every_template_fills(name: str, gpu: bool, tmp_path: Path) -> None:
 def test_the_jobs_settings_arrive(name: str, tmp_path: Path) -> None:
     """Learning rate, epochs, batch and seed stand in the training's words, or in a file that they name."""
     loaded = load_ready(name)
-    variables = variables_of(loaded.manifest, tmp_path, batch_size=13, epochs=17, seed=4711)
+    variables = variables_of(loaded.manifest, tmp_path, batch_size=13, batch_per_process=13, epochs=17, seed=4711)
     handed = " ".join(commands_of(loaded, variables)["train"])
     for file in loaded.manifest.files:
         assert fill(file.to, variables) in handed or "settings" in file.to
         handed += fill((loaded.folder / file.template).read_text(encoding="utf-8"), variables)
     for value in ("0.00123", "13", "17", "4711"):
         assert value in handed, f"{value} does not arrive"
+
+
+@pytest.mark.parametrize(("name", "batch"), [("convnext", "--batch_size 6"), ("yolov7", "--batch-size 12")])
+def test_several_processes_are_started_by_torchrun(name: str, batch: str, tmp_path: Path) -> None:
+    """ConvNeXt counts the images of one process, YOLOv7 those of all."""
+    loaded = load_ready(name)
+    assert loaded.manifest.resources.processes == "on_gpus"
+    several = {"num_processes": 2, "distributed": True, "batch_size": 12, "batch_per_process": 6}
+    gpus = {"gpu": True, "gpu_index": "0", "gpu_indices": "0,1", "device": "cuda:0", "device_type": "cuda"}
+    commands = commands_of(loaded, variables_of(loaded.manifest, tmp_path, **several, **gpus))
+    launch = ["python", "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
+    for command in ("train", "resume"):
+        assert commands[command][:7] == launch
+        assert commands[command][9].endswith("run_train.py")
+    assert batch in " ".join(commands["train"])
+    assert name != "yolov7" or "--device 0,1" in " ".join(commands["train"])
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from vision_trainer import contracts
 from vision_trainer.failures import TrainerFailure
+from vision_trainer.job_settings import read_settings, schema_of
 
 from huggingface_trainer import catalogue
 from huggingface_trainer.augmentation import PRESETS, Augmentation, moved_about, random_part, recoloured
@@ -30,7 +31,6 @@ from huggingface_trainer.settings import (
     PredictSettings,
     TrainSettings,
     check_for_task,
-    read_settings,
 )
 from huggingface_trainer.tasks.pose import peaks_of
 
@@ -183,7 +183,7 @@ def test_trainer_json_is_up_to_date_and_conforms() -> None:
     ],
 )  # fmt: skip
 def test_the_schema_and_the_trainer_agree(settings: Any, config: dict[str, Any]) -> None:
-    schema = catalogue.schema_of(settings, "", without=("images",))
+    schema = schema_of(settings, "", without=("images",))
     schema_says = jsonschema.Draft202012Validator(schema).is_valid(config)
     try:
         read_settings(settings, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import threading
 from pathlib import Path
@@ -108,6 +109,30 @@ def test_keeps_the_last_two_and_the_best_and_resumes_from_the_last(
     assert found.manifest.step == 40
     assert (found.folder / "weights.bin").read_bytes().startswith(b"weights of step 40")
     assert found.pointers["best"].step == 10
+    assert not store.ensure_best()
+
+
+def test_where_nothing_was_called_the_best_the_last_counts_as_it(
+    storage: Storage, events: EventPublisher, base: str, tmp_path: Path
+) -> None:
+    store = make_store(storage, events, base, tmp_path, identity())
+    store.submit(snapshot(store, 10))
+    last = store.finish(20)
+    assert store.ensure_best()
+    best = json.loads(storage.read_bytes(f"{base}/checkpoints/best.json"))
+    assert (best["uri"], best["step"], best["previous"]) == (last, 10, None)
+    events.close(5)
+    told = [json.loads(line.partition(" ")[2]) for line in (tmp_path / "events").read_text().splitlines()]
+    kinds = [event["data"]["kind"] for event in told if event["type"] == "checkpoint"]
+    assert kinds == ["last", "best"]
+
+
+def test_a_store_without_a_checkpoint_has_no_best(
+    storage: Storage, events: EventPublisher, base: str, tmp_path: Path
+) -> None:
+    store = make_store(storage, events, base, tmp_path, identity())
+    assert store.finish(5) is None
+    assert not store.ensure_best()
 
 
 def test_a_torn_checkpoint_is_never_resumed(

@@ -14,12 +14,13 @@ from pydantic import BaseModel
 from torch.nn import functional
 from vision_trainer import contracts
 from vision_trainer.failures import TrainerFailure
+from vision_trainer.job_settings import read_settings, schema_of
 
 from timm_trainer import catalogue
 from timm_trainer.freezing import freeze
 from timm_trainer.job_options import EvaluateOptions, ExportOptions, PredictOptions
 from timm_trainer.model import build_model
-from timm_trainer.settings import TimmSettings, read_config, read_settings
+from timm_trainer.settings import TimmSettings
 
 CLASSES = 7
 # Large enough for the five halvings of every network, small enough for a CPU.
@@ -104,9 +105,9 @@ def test_freezing_leaves_the_head_and_stills_the_rest(name: str, how: str) -> No
      {"class_weights": "balanced"}, {"mixup_alpha": -1}, {"cutmix_alpha": None}, {"auto_batch": 1}],
 )  # fmt: skip
 def test_the_schema_and_the_trainer_agree(config: dict[str, Any]) -> None:
-    schema_says = jsonschema.Draft202012Validator(catalogue.schema_of(TimmSettings, "settings")).is_valid(config)
+    schema_says = jsonschema.Draft202012Validator(schema_of(TimmSettings, "settings")).is_valid(config)
     try:
-        read_settings(config)
+        read_settings(TimmSettings, config)
         trainer_says = True
     except TrainerFailure as failure:
         trainer_says = False
@@ -128,9 +129,9 @@ def test_the_schema_and_the_trainer_agree(config: dict[str, Any]) -> None:
     ],
 )
 def test_the_options_of_the_other_kinds_agree_too(kind: type[BaseModel], config: dict[str, Any]) -> None:
-    schema_says = jsonschema.Draft202012Validator(catalogue.schema_of(kind, "options")).is_valid(config)
+    schema_says = jsonschema.Draft202012Validator(schema_of(kind, "options")).is_valid(config)
     try:
-        read_config(kind, config)
+        read_settings(kind, config)
         trainer_says = True
     except TrainerFailure:
         trainer_says = False

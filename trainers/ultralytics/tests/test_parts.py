@@ -13,6 +13,7 @@ import pytest
 import torch
 from vision_trainer.contracts import TrainerManifest
 from vision_trainer.failures import TrainerFailure
+from vision_trainer.job_settings import read_settings
 
 from ultralytics_trainer import offline
 
@@ -131,7 +132,7 @@ def test_a_model_saved_by_the_framework_is_read_and_any_other_pickle_is_not(tmp_
 
 
 def test_unknown_and_impossible_settings_are_named() -> None:
-    from ultralytics_trainer.settings import UltralyticsSettings, read_options
+    from ultralytics_trainer.settings import UltralyticsSettings
 
     with pytest.raises(TrainerFailure, match=r"CONFIG_JSON.image_size.*CONFIG_JSON.lr0"):
-        read_options({"image_size": 8, "lr0": 1}, UltralyticsSettings)
+        read_settings(UltralyticsSettings, {"image_size": 8, "lr0": 1})

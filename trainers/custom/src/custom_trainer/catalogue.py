@@ -43,12 +43,12 @@ def trainer_manifest() -> dict[str, Any]:
         "framework": "custom",
         "title": "Custom (any git repository)",
         "license": "Apache-2.0",
-        "image": "vision-platform/trainer-custom",
-        "environment": {"lock": "requirements.lock"},
+        "image": "vision-platform-custom",
+        "environment": {"lock": "requirements.lock", "system_packages": ["git"]},
         "enabled": False,
         "notice": "Runs the code of git repositories, walled in, but foreign: whoever may start its jobs may run code "
         "on the workers. Each repository has a licence of its own, shown with its model.",
-        "resources": {"gpu": "optional", "multi_gpu": False, "min_memory_mb": 1024, "shm_mb": 1024},
+        "resources": {"gpu": "optional", "multi_gpu": True, "min_memory_mb": 1024, "shm_mb": 1024},
         "kinds": {
             "train": {"command": _COMMAND},
             "evaluate": {"command": _COMMAND, "options": _schema(EvaluateOptions, "Evaluation")},

@@ -198,6 +198,22 @@ def end_everything(confined: Confined, timeout_s: float = 10.0) -> int:
     return len(killed - {process.pid})
 
 
+def end_tree(confined: Confined, timeout_s: float = 5.0) -> None:
+    """Kills a program that ran beside another one, and what is below it or in its session.
+
+    One of its processes that left both comes to this process as an orphan and ends with the other program
+    (end_everything): by then nobody could say whose it was.
+    """
+    process, deadline = confined.process, time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        for pid in _descendants(process.pid):
+            _kill(pid)
+        _kill_group(process.pid)
+        if process.poll() is not None:
+            break
+        time.sleep(0.01)
+
+
 def _descendants(root: int) -> list[int]:
     """All living processes below a process, from /proc; empty where there is none."""
     parents: dict[int, int] = {}

@@ -305,9 +305,26 @@ class Resources(Part):
     """
 
     cpu: bool = True
+    # Whether train and resume start ${num_processes} processes that train together, and where.
+    processes: Literal["one", "on_gpus", "anywhere"] = "one"
     network: bool = False
     min_gpu_mb: Annotated[int, Field(ge=0)] = 0
     memory_mb: Annotated[int, Field(ge=1)] = 2048
+
+
+class Samples(Part):
+    """A few validation images with what the newest weights say about them, by the predict command; people look at them.
+
+    `when`: end (once the training is over), checkpoint (besides, each time a checkpoint was taken: only where predict
+    is quick and small, for it shares the machine with the training), never. It is ended after `limit_s`, and nothing
+    but a line in the log comes of its failure.
+    """
+
+    when: Literal["never", "end", "checkpoint"] = "end"
+    images: Annotated[int, Field(ge=1, le=4)] = 4
+    limit_s: Annotated[float, Field(gt=0, le=600)] = 60
+    # Between two of them while the training goes on.
+    pause_s: Annotated[float, Field(ge=0, le=86_400)] = 60
 
 
 class Export(Part):
@@ -383,6 +400,7 @@ class Manifest(Part):
     signals: Signals = Signals()
     limits: Limits = Limits()
     resources: Resources = Resources()
+    samples: Samples = Samples()
     export: Export = Export()
     catalogue: Catalogue | None = None
 

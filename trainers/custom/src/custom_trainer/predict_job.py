@@ -49,7 +49,7 @@ def predict(job: TrainerJob) -> TrainerOutcome:
             image = opened.convert("RGB")
         line = lines[file]
         fields = prediction_fields(line, trained.classes, name, *image.size)
-        writer.add(Prediction.model_validate(fields), image, _mask(line, output, image))
+        writer.add(Prediction.model_validate(fields), image, read_mask(line, output, image))
     writer.finish()
     metrics: dict[str, float | None] = {}
     job.result.write("succeeded", metrics)
@@ -71,9 +71,13 @@ def _write_images(job: TrainerJob, trained: Trained, reader: DatasetReader | Non
     return names
 
 
-def _mask(
+def read_mask(
     line: PredictionLine, root: Path, image: Image.Image
 ) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]] | None:
+    """The class indices of a semantic segmentation, height x width; None where the line names no file of them.
+
+    Raises FRAMEWORK_ERROR.
+    """
     if line.mask_file is None:
         return None
     try:

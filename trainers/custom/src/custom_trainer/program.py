@@ -47,11 +47,13 @@ class Ending:
 class Listener:
     """Who hears what a command says. `tick` is called a few times a second, from the main thread, until it has ended.
 
-    `tick` returns whether something moved that nobody printed (a log file grew), which is a sign of life too.
+    `tick` returns whether something moved that nobody printed (a log file grew), which is a sign of life too. `over`
+    is called once when the command has ended, before all that is left of it is.
     """
 
     line: Callable[[str, str], None] = lambda stream, text: None
     tick: Callable[[Confined], bool] = lambda confined: False
+    over: Callable[[], None] = lambda: None
 
 
 class Program:
@@ -61,7 +63,7 @@ class Program:
         self._job = job
         self._manifest = manifest
         self._log = log
-        self._walls = walls
+        self.walls = walls
         self._told_walls = False
 
     def run(
@@ -76,7 +78,7 @@ class Program:
         """Runs to the end. Raises TrainerFailure when it cannot be started; how it ended is for `failure_of` to
         judge."""
         self._log.note(f"$ {' '.join(argv)}")
-        confined = launch(argv, cwd=cwd, env=env, walls=self._walls)
+        confined = launch(argv, cwd=cwd, env=env, walls=self.walls)
         self._tell_walls(confined)
         ending = Ending(0)
         last_lines: deque[str] = deque(maxlen=_LAST_LINES)
@@ -85,6 +87,7 @@ class Program:
         finally:
             process = confined.process
             code = process.poll()
+            listener.over()
             ending.stayed = end_everything(confined)
             ending.code = process.returncode if code is None else code
         ending.last_lines = list(last_lines)
@@ -198,7 +201,7 @@ class Program:
             f"The repository runs as user {walls.get('user')}, network {walls.get('network')}, "
             f"files {'walled in by Landlock' if walls.get('landlock') else 'not walled in'}.",
         )
-        if not self._walls.network and walls.get("network") != "isolated":
+        if not self.walls.network and walls.get("network") != "isolated":
             said = "only TCP is blocked" if walls.get("network") == "tcp_denied" else "this system does not let us"
             self._job.events.warning(
                 "network_not_isolated", f"The repository cannot be cut off from the network: {said}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +24,10 @@ _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?/[A-Za-z0-9._~/+-]{1,400}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _BUNDLE_KEY = re.compile(r"repositories/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}\.bundle")
 _MESSAGE_LENGTH = 600
+# git's own name for it: read from the trainer's environment, and the only setting of git that may come from there.
+AUTHORITIES = "GIT_SSL_CAINFO"
+_USER_INFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/@\s'\"]*@")
+_QUERY = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def check_address(git: str, commit: str, bucket: str) -> None:
     if not good:
         raise TrainerFailure(
             FailureCode.BAD_CONFIG,
-            f"git_url: found {git[:200]!r}, expected https://host/path without a user or password, or "
+            f"git_url: found {without_secrets(git)[:200]!r}, expected https://host/path without a user or password, or "
             f"s3://{bucket}/{BUNDLE_PREFIX}<name>.bundle.",
         )
 
@@ -149,9 +154,14 @@ class _Git:
             "GIT_CEILING_DIRECTORIES": str(folder.parent),
             "GIT_PROTOCOL_FROM_USER": "0",
         }
+        self._authorities = authorities() if network else None
+        if self._authorities is not None:
+            self._env[AUTHORITIES] = str(self._authorities)
 
     def __call__(self, *words: str, check: bool = True) -> int:
         reads = [Path(self._url)] if self._url.startswith("/") else []
+        if self._authorities is not None:
+            reads.append(self._authorities)
         output = self._folder.parent / "git-output"
         with output.open("wb") as file:
             confined = launch(
@@ -169,7 +179,7 @@ class _Git:
         said = output.read_text(errors="replace")
         output.unlink()
         if code != 0 and check:
-            raise _unavailable(f"git {words[0]} failed for {self._url}: {_last_words(said)}")
+            raise _unavailable(f"git {words[0]} failed for {self._url}: {_last_words(said)}{_hint(said)}")
         return code
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
@@ -184,9 +194,29 @@ class _Git:
         return process.returncode
 
 
-def _path() -> str:
-    import os
+def authorities() -> Path | None:
+    """The file of certificate authorities that an administrator named in GIT_SSL_CAINFO; None: the system's.
 
+    Raises BAD_CONFIG where it is no file.
+    """
+    named = os.environ.get(AUTHORITIES, "")
+    if not named:
+        return None
+    path = Path(named)
+    if not path.is_absolute() or not path.is_file():
+        raise TrainerFailure(
+            FailureCode.BAD_CONFIG,
+            f"{AUTHORITIES}: found {named!r}, expected the absolute path of a PEM file with certificate authorities.",
+        )
+    return path
+
+
+def without_secrets(text: str) -> str:
+    """The text with what stands in addresses before an @, or behind a ?, left out: tokens and passwords."""
+    return _QUERY.sub(r"\1?***", _USER_INFO.sub(r"\1***@", text))
+
+
+def _path() -> str:
     return os.environ.get("PATH", os.defpath)
 
 
@@ -202,7 +232,13 @@ def _size(folder: Path) -> int:
 
 def _last_words(said: str) -> str:
     lines: Sequence[str] = [line.strip() for line in said.splitlines() if line.strip()]
-    return " ".join(lines[-3:])[-_MESSAGE_LENGTH:] or "it said nothing"
+    return without_secrets(" ".join(lines[-3:]))[-_MESSAGE_LENGTH:] or "it said nothing"
+
+
+def _hint(said: str) -> str:
+    if "certificate" not in said.lower():
+        return ""
+    return f" (is it signed by an authority of your own? An administrator names its PEM file in {AUTHORITIES})"
 
 
 def _unavailable(message: str) -> TrainerFailure:

@@ -6,17 +6,17 @@ import hashlib
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+import subprocess
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.failures import FailureCode, TrainerFailure
 from vision_trainer.nvml import nvml_probe
 from vision_trainer.run import TrainerJob
 from vision_trainer.storage import sha256_of_file
 
-from .confinement import Walls, become_guardian, usable_by
+from .confinement import Confined, Walls, become_guardian, launch, usable_by
 from .manifest import JobCommand, Manifest, Source
 from .manifest_file import LoadedManifest, load_inner, load_ready
 from .parameters import Value, words
@@ -90,20 +90,7 @@ class Repository:
 
     def run(self, name: JobCommand, *, listener: Listener | None = None, limit_s: float | None = None) -> Ending:
         """Runs a command that the manifest has. Raises TrainerFailure unless it did its work or was asked to stop."""
-        command = self.manifest.commands.named(name)
-        if command is None:
-            raise TrainerFailure(
-                FailureCode.FRAMEWORK_ERROR, f"The manifest of {self.manifest.name} has no command for {name}."
-            )
-        try:
-            argv = fill_argv(command.argv, self.variables, words(self.manifest.parameters, self.params))
-            cwd = Path(fill(command.cwd, self.variables))
-            given = {**self.manifest.env, **command.env}
-            env = {**self._environment(), **{key: fill(value, self.variables) for key, value in given.items()}}
-        except TemplateError as error:
-            raise TrainerFailure(FailureCode.BAD_CONFIG, f"Manifest: commands.{name}: {error}.") from error
-        if argv[0] == "python":
-            argv[0] = str(self.environment.python)
+        argv, cwd, env = self._filled(name, self.variables)
         ending = self.program.run(argv, cwd=cwd, env=env, listener=listener or Listener(), limit_s=limit_s)
         failure = None if ending.asked_to_stop else failure_of(ending, self.manifest, f"The repository's {name}")
         if failure is not None:
@@ -112,6 +99,34 @@ class Repository:
             raise failure
         return ending
 
+    def begin(self, name: JobCommand, variables: dict[str, Any], *, write: list[Path], output: IO[bytes]) -> Confined:
+        """Starts a command beside the one that runs, at the lowest priority, and does not wait for it.
+
+        `variables` go before the job's own. Call it from the main thread. Raises TrainerFailure.
+        """
+        argv, cwd, env = self._filled(name, {**self.variables, **variables})
+        walls = replace(self.program.walls, write=[*self.program.walls.write, *write])
+        lowest = ["nice", "-n", "19"] if shutil.which("nice", path=env["PATH"]) else []
+        return launch([*lowest, *argv], cwd=cwd, env=env, walls=walls, stdout=output, stderr=subprocess.STDOUT)
+
+    def _filled(self, name: JobCommand, variables: dict[str, Any]) -> tuple[list[str], Path, dict[str, str]]:
+        """(words, folder, environment) of a command. Raises TrainerFailure."""
+        command = self.manifest.commands.named(name)
+        if command is None:
+            raise TrainerFailure(
+                FailureCode.FRAMEWORK_ERROR, f"The manifest of {self.manifest.name} has no command for {name}."
+            )
+        try:
+            argv = fill_argv(command.argv, variables, words(self.manifest.parameters, self.params))
+            cwd = Path(fill(command.cwd, variables))
+            given = {**self.manifest.env, **command.env}
+            env = {**self._environment(), **{key: fill(value, variables) for key, value in given.items()}}
+        except TemplateError as error:
+            raise TrainerFailure(FailureCode.BAD_CONFIG, f"Manifest: commands.{name}: {error}.") from error
+        if argv[0] == "python":
+            argv[0] = str(self.environment.python)
+        return argv, cwd, env
+
     def prepare(self) -> None:
         """Runs the prepare command, where there is one."""
         if self.has("prepare"):
@@ -119,7 +134,7 @@ class Repository:
             self.job.leave_if_stopped()
 
     def _environment(self) -> dict[str, str]:
-        workspace, threads = self.workspace, str(available_cpus())
+        workspace, threads = self.workspace, str(self.variables["threads"])
         shims = self.manifest.environment.shims if self.manifest.environment else None
         paths = [str(workspace.manifest_dir / shims)] if shims else []
         return {
@@ -142,10 +157,6 @@ class Repository:
 def open_repository(job: TrainerJob, chosen: Chosen) -> Repository:
     """Everything up to the data. Raises BAD_CONFIG, MODEL_UNAVAILABLE, STORAGE_FAILURE; TrainingStopped in between."""
     become_guardian()
-    if job.env.num_processes != 1:
-        raise TrainerFailure(
-            FailureCode.BAD_CONFIG, f"NUM_PROCESSES: found {job.env.num_processes}, expected 1 for a custom repository."
-        )
     if chosen.model_name == ANY_REPOSITORY:
         check_address(chosen.git, chosen.commit, job.env.storage.bucket)
         workspace = make_workspace(job)
@@ -219,7 +230,7 @@ def _assemble(job: TrainerJob, chosen: Chosen, loaded: LoadedManifest, workspace
     if workspace.uid is not None and not usable_by(workspace.uid, environment.python, workspace.source):
         workspace.uid = None
     if variables["gpu"]:
-        job.heartbeat.gpu_probe = nvml_probe([int(variables["gpu_index"] or 0)])
+        job.heartbeat.gpu_probe = nvml_probe([int(index) for index in str(variables["gpu_indices"]).split(",")])
     walls = Walls(
         write=workspace.writable,
         read=[workspace.root, workspace.manifest_dir, *environment.read],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 
+from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader
 from vision_trainer.run import TrainerJob
 
@@ -50,7 +51,9 @@ def describe_run(job: TrainerJob, repository: Repository, reader: DatasetReader)
             "attempt": env.attempt,
             "versions": job.versions,
             "device": repository.variables["device"],
-            "cpus": repository.variables["threads"],
+            "cpus": available_cpus(),
+            "processes": env.num_processes,
+            "threads": repository.variables["threads"],
             "python": str(repository.environment.python.resolve().name),
             "manifest": repository.manifest.model_dump(mode="json", by_alias=True),
             "platform": platform.platform(),
@@ -60,7 +63,8 @@ def describe_run(job: TrainerJob, repository: Repository, reader: DatasetReader)
     job.events.log(
         "info",
         f"{repository.manifest.name} at {chosen.commit[:12]}: {env.epochs} epochs, batch {env.batch_size}, learning "
-        f"rate {env.learning_rate:g}, seed {env.seed}, {repository.variables['device']}, {json.dumps(shown)}.",
+        f"rate {env.learning_rate:g}, seed {env.seed}, {repository.variables['device']} x {env.num_processes}, "
+        f"{json.dumps(shown)}.",
     )
 
 

@@ -7,7 +7,9 @@ Names, by what they tell:
   eval_dir, eval_json, eval_split (of an evaluation; in a training those of val); classes (list), num_classes,
   train_samples, val_samples, num_keypoints, keypoint_names, flip_indices, skeleton (lists)
 - settings: task, epochs, batch_size, learning_rate, seed, device (cpu, cuda:0), device_type (cpu, cuda), gpu (true,
-  false), gpu_index ("" on a CPU), num_workers, num_processes, threads, params.<name>
+  false), gpu_index ("" on a CPU), num_workers, threads, params.<name>
+- several processes (resources.processes): num_processes, distributed (true, false), batch_per_process (batch_size
+  counts the images of all), gpu_indices ("0,1"; "" on a CPU), port (a free one, for them to meet at 127.0.0.1)
 - files: python, pretrained ("" without), checkpoint, checkpoint_stem (without its suffix), checkpoint_dir (resume and
   derived jobs), images, images_json (predict: the folder, and the list [{"file", "name"}]), predictions, report, export
 """
@@ -32,7 +34,8 @@ _KNOWN = frozenset((
     "val_json", "test_json", "data_yaml", "eval_dir", "eval_json", "eval_split", "classes", "num_classes",
     "train_samples", "val_samples", "num_keypoints", "keypoint_names", "flip_indices", "skeleton", "task",
     "epochs", "batch_size", "learning_rate", "seed", "device", "device_type", "gpu", "gpu_index", "num_workers",
-    "num_processes", "threads", "python", "pretrained", "checkpoint", "checkpoint_stem", "checkpoint_dir",
+    "num_processes", "distributed", "batch_per_process", "gpu_indices", "port", "threads",
+    "python", "pretrained", "checkpoint", "checkpoint_stem", "checkpoint_dir",
     "images", "images_json", "predictions", "report", "export",
 ))
 # fmt: on

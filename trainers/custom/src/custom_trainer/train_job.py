@@ -20,6 +20,7 @@ from .checkpoint_files import CheckpointFiles, Found, put_back, read_index
 from .confinement import Confined, remove_traces, signal_program
 from .foreign_files import copy_foreign
 from .layout import default_split, write_data
+from .live_samples import LiveSamples
 from .pretrained import fetch_pretrained
 from .program import Listener
 from .progress_lines import Update
@@ -63,7 +64,7 @@ def train(job: TrainerJob) -> TrainerOutcome:
     store = CheckpointStore(job.storage, job.events, identity, env.output_uri, job.work_dir)
     if resumed is not None and resumed.uri.startswith(env.output_uri.rstrip("/") + "/"):
         store.adopt_pointers(resumed.pointers)
-    training = Training(job, repository, record, store, resuming=bool(variables["checkpoint"]))
+    training = Training(job, repository, reader, record, store, resuming=bool(variables["checkpoint"]))
     try:
         return training.run()
     finally:
@@ -87,7 +88,14 @@ class Training:
     """One run of the train or resume command, from its start to the last upload."""
 
     def __init__(
-        self, job: TrainerJob, repository: Repository, record: TrainingRecord, store: CheckpointStore, *, resuming: bool
+        self,
+        job: TrainerJob,
+        repository: Repository,
+        reader: DatasetReader,
+        record: TrainingRecord,
+        store: CheckpointStore,
+        *,
+        resuming: bool,
     ) -> None:
         self._job = job
         self._repository = repository
@@ -105,6 +113,7 @@ class Training:
         self._complete_seen = self._manifest.complete.pattern is None
         self._started = time.monotonic()
         self._warned_progress = False
+        self._samples = LiveSamples(job, repository, reader)
         self._no_primary = record.goal.metric not in known_metrics(self._manifest.progress)
 
     def run(self) -> TrainerOutcome:
@@ -114,7 +123,7 @@ class Training:
         self._sources = ProgressSources(self._manifest.progress, self._repository.variables)
         self._job.events.phase("training")
         self._started = time.monotonic()
-        listener = Listener(line=self._on_line, tick=self._on_tick)
+        listener = Listener(line=self._on_line, tick=self._on_tick, over=self._samples.stop)
         try:
             ending = self._repository.run("resume" if self._resuming else "train", listener=listener)
         except TrainerFailure:
@@ -140,6 +149,7 @@ class Training:
     def _on_tick(self, confined: Confined) -> bool:
         seen = self._take(self._sources.read_files())
         self._save()
+        self._samples.look(self._files, self._record)
         self._warn_of_no_progress()
         if self._job.stop.take_checkpoint_request():
             if self._manifest.signals.checkpoint:
@@ -187,6 +197,7 @@ class Training:
             folder.rmdir()
             return
         self._saved_step, self._taken_epoch = step, epoch
+        self._samples.note_checkpoint(epoch, step)
         if best:
             self._saved_best = record.best_epoch
         metrics = dict(record.history.get(epoch, {}))
@@ -247,10 +258,8 @@ class Training:
                 f"The repository ended, but left no checkpoint that fits {', '.join(self._manifest.checkpoints.last)}.",
             )
         if not self._saved_best:
-            self._job.events.warning(
-                "no_best",
-                "The best epoch's checkpoint was not there when its figure was told; the last one counts as best.",
-            )
+            self._say_no_best()
+        self._samples.show_last(self._files, record, best=self._saved_best or record.epoch)
         metrics = record.metrics_of(self._saved_best or record.epoch)
         self._upload_weights()
         self._repository.log.upload()
@@ -258,10 +267,21 @@ class Training:
         job.result.write("succeeded", metrics)
         return TrainerOutcome(metrics)
 
+    def _say_no_best(self) -> None:
+        """No checkpoint is known to hold the best figures: best.json names the last one, or the repository's choice."""
+        metric, by_default = self._record.goal.metric, self._store.ensure_best()
+        if self._record.best_epoch:
+            why = f"The checkpoint of the epoch with the best {metric} was gone before its figure was told"
+        else:
+            why = f"The repository never told {metric}"
+        chosen = "its last checkpoint" if by_default else "the newest one, with the repository's own best file if any"
+        self._job.events.warning("no_best", f"{why}; best.json names {chosen}.")
+
     def _upload_weights(self) -> None:
         """The best weights as an artifact of their own, in the repository's format."""
         path = self._files.weights()
-        if path is None or (not self._manifest.checkpoints.best and self._saved_best != self._taken_epoch):
+        own_best = bool(self._manifest.checkpoints.best)
+        if path is None or (not own_best and self._saved_best and self._saved_best != self._taken_epoch):
             # The best epoch's file is gone by now; its checkpoint in the storage is not.
             return
         copy = self._job.work_dir / f"weights{path.suffix}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader
 from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.nvml import nvml_probe
 from vision_trainer.run import TrainerJob, expected_device
 
 from .confinement import job_user
@@ -88,18 +90,46 @@ def place_manifest(workspace: Workspace, loaded: LoadedManifest) -> None:
 
 def device_variables(job: TrainerJob, manifest: Manifest) -> dict[str, Any]:
     """Where it trains. Raises BAD_CONFIG for a repository that cannot do without a GPU on a machine that has none."""
-    device = expected_device(job.env.device)
+    device, processes = expected_device(job.env.device), job.env.num_processes
     kind, _, index = device.partition(":")
+    first = int(index or 0) if processes == 1 else 0
+    gpus = list(range(first, first + processes)) if kind == "cuda" else []
     if kind == "cpu" and not manifest.resources.cpu:
         raise TrainerFailure(
             FailureCode.BAD_CONFIG, f"DEVICE: found {job.env.device!r} without a GPU, but {manifest.name} needs one."
         )
+    if processes > 1:
+        _check_processes(job, manifest, gpus)
     return {
-        "device": "cpu" if kind == "cpu" else f"cuda:{index or 0}",
+        "device": "cpu" if kind == "cpu" else f"cuda:{first}",
         "device_type": kind,
         "gpu": kind == "cuda",
-        "gpu_index": (index or "0") if kind == "cuda" else "",
+        "gpu_index": str(first) if gpus else "",
+        "gpu_indices": ",".join(map(str, gpus)),
     }
+
+
+def _check_processes(job: TrainerJob, manifest: Manifest, gpus: list[int]) -> None:
+    """Raises BAD_CONFIG where this repository, or this machine, does not train with so many processes."""
+    found, allowed = job.env.num_processes, manifest.resources.processes
+    if allowed == "one" or job.env.job_kind != "train":
+        reason = f"expected 1: the manifest of {manifest.name} does not say how several processes train together"
+        if job.env.job_kind != "train":
+            reason = f"expected 1 for {job.env.job_kind}"
+    elif allowed == "on_gpus" and not gpus:
+        reason = f"expected 1: several processes of {manifest.name} need a GPU each"
+    elif gpus and nvml_probe(gpus) is None:
+        reason = "expected at most the number of GPUs"
+    else:
+        return
+    raise TrainerFailure(FailureCode.BAD_CONFIG, f"NUM_PROCESSES: found {found}, {reason}.")
+
+
+def _free_port() -> int:
+    """A TCP port that nobody listens at now; in a network of its own the repository has all of them anyway."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
 
 
 def base_variables(job: TrainerJob, manifest: Manifest, workspace: Workspace, params: dict[str, Any]) -> dict[str, Any]:
@@ -118,9 +148,14 @@ def base_variables(job: TrainerJob, manifest: Manifest, workspace: Workspace, pa
         "batch_size": env.batch_size or 0,
         "learning_rate": env.learning_rate or 0.0,
         "seed": env.seed,
-        "num_workers": env.num_workers if env.num_workers is not None else max(0, min(8, threads - 1)),
+        "num_workers": env.num_workers
+        if env.num_workers is not None
+        else max(0, min(8, threads - 1)) // env.num_processes,
         "num_processes": env.num_processes,
-        "threads": threads,
+        "distributed": env.num_processes > 1,
+        "batch_per_process": (env.batch_size or 0) // env.num_processes,
+        "port": _free_port(),
+        "threads": max(1, threads // env.num_processes),
         # Empty until somebody fills them in: a prediction of single images, for one, lays out no data.
         **{f"{split}_{what}": "" for split in ("train", "val", "test", "eval") for what in ("dir", "json")},
         **dict.fromkeys(("data_yaml", "eval_split", "images", "images_json", "predictions", "report", "export"), ""),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
+from vision_trainer.job_settings import schema_of
 
 from .captions import CaptionTokens
 from .model_list import MODELS, ModelSpec, family_of
@@ -33,43 +33,23 @@ def trainer_manifest() -> dict[str, Any]:
         "framework": "huggingface",
         "title": "Hugging Face Transformers",
         "license": "Apache-2.0",
-        "image": "vision-platform/trainer-huggingface",
-        "environment": {"lock": "requirements.lock"},
+        "image": "vision-platform-huggingface",
+        "environment": {"lock": "requirements.lock", "torch": True},
         "enabled": True,
         "resources": {"gpu": "optional", "multi_gpu": True, "min_memory_mb": 3072, "shm_mb": 64},
         "kinds": {
             "train": {"command": command},
             "evaluate": {"command": command, "options": schema_of(EvaluateSettings, "Evaluation")},
-            "predict": {"command": command, "options": schema_of(PredictSettings, "Prediction", without=("images",))},
+            "predict": {
+                "command": command,
+                "options": schema_of(PredictSettings, "Prediction", without=("images",)),
+            },
             "export": {"command": command, "options": schema_of(ExportSettings, "Export")},
         },
         "tasks": {task.type: {"primary_metric": task.primary_metric, "direction": "max"} for task in TASKS.values()},
         "hyperparameters": schema_of(TrainSettings, "Hugging Face training settings"),
         "models": [_model(spec) for spec in MODELS.values()],
     }
-
-
-def schema_of(settings: type[BaseModel], title: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of CONFIG_JSON, one field a setting: "a number or nothing" is one list of types."""
-    schema = settings.model_json_schema()
-    schema.pop("description", None)
-    properties = {
-        name: _flatten(definition) for name, definition in schema["properties"].items() if name not in without
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": title,
-        "properties": properties,
-    }
-
-
-def _flatten(definition: dict[str, Any]) -> dict[str, Any]:
-    alternatives = definition.pop("anyOf", None)
-    if alternatives is None:
-        return definition
-    some = next(option for option in alternatives if option["type"] != "null")
-    return {**definition, **some, "type": [some["type"], "null"]}
 
 
 def parameter_count(spec: ModelSpec) -> int:

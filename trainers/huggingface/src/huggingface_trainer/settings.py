@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from vision_trainer.environment import TrainerEnvironment
 from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.job_settings import run_identity
 
 # Settings that change how fast or where a job runs, never what it computes.
 _NOT_PART_OF_THE_RESULT = ("num_workers", "resume_with_other_config")
@@ -314,21 +315,6 @@ class ExportSettings(_DerivedSettings):
     ] = 16
 
 
-Settings = TypeVar("Settings", bound=BaseModel)
-
-
-def read_settings(kind: type[Settings], config: dict[str, Any]) -> Settings:
-    """Checks CONFIG_JSON. Raises TrainerFailure(BAD_CONFIG) that names each bad setting."""
-    try:
-        return kind.model_validate(config, strict=True)
-    except ValidationError as error:
-        lines = [
-            f"CONFIG_JSON.{'.'.join(map(str, problem['loc']))}: found {problem['input']!r}, {problem['msg']}."
-            for problem in error.errors()
-        ]
-        raise TrainerFailure(FailureCode.BAD_CONFIG, " ".join(lines)[:2000]) from None
-
-
 def check_for_task(settings: TrainSettings, task_type: str) -> None:
     """Raises BAD_CONFIG for a setting that this task cannot honour: nothing the user sets is silently ignored."""
     allowed = {
@@ -344,16 +330,5 @@ def check_for_task(settings: TrainSettings, task_type: str) -> None:
 
 
 def identity_of_run(env: TrainerEnvironment, settings: TrainSettings) -> dict[str, Any]:
-    """Everything that decides the result: two runs in which it is equal may continue each other's checkpoints."""
-    return {
-        "framework": env.framework,
-        "task_type": env.task_type,
-        "model_name": env.model_name,
-        "dataset_id": env.dataset_id,
-        "dataset_version": env.dataset_version,
-        "epochs": env.epochs,
-        "batch_size": env.batch_size,
-        "learning_rate": env.learning_rate,
-        "seed": env.seed,
-        "config": settings.model_dump(exclude=set(_NOT_PART_OF_THE_RESULT)),
-    }
+    """Everything that decides the result (see the kit's run_identity)."""
+    return run_identity(env, settings.model_dump(exclude=set(_NOT_PART_OF_THE_RESULT)))

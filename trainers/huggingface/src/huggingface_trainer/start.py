@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, open_dataset
-from vision_trainer.failures import AttemptReplaced, FailureCode, TrainerFailure, TrainingStopped
-from vision_trainer.ranks import Ranks
+from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.job_ranks import job_ranks
+from vision_trainer.job_settings import read_settings
 from vision_trainer.run import TrainerJob, TrainerOutcome
 
 from .lazy_compiler import postpone_compiler
 from .model_list import FAMILIES, find_model
-from .settings import EvaluateSettings, ExportSettings, PredictSettings, TrainSettings, check_for_task, read_settings
-
-log = logging.getLogger(__name__)
+from .settings import EvaluateSettings, ExportSettings, PredictSettings, TrainSettings, check_for_task
 
 TASK_TYPES = tuple(dict.fromkeys(family.task_type for family in FAMILIES.values()))
-# How long a process waits to hear whether another one's death was the cause of its own trouble.
-_NEWS_OF_A_DEATH_S = 5.0
-# NCCL never notices that a process is gone; after this long the job is ended from the side.
-_DEATH_UNNOTICED_S = 15.0
 
 
 def start(job: TrainerJob) -> TrainerOutcome:
@@ -48,25 +40,13 @@ def _train(job: TrainerJob) -> TrainerOutcome:
     find_model(job.env.model_name, job.env.task_type)
     check_for_task(settings, job.env.task_type)
     prepare_framework()
-    ranks = Ranks(
-        job.env.num_processes, "huggingface_trainer.start:follower", lambda failure: _end_from_the_side(job, failure)
-    )
-    try:
+    with job_ranks(job, "huggingface_trainer.start:follower") as ranks:
         # The loop and its framework load in a thread, so that a broken dataset or a signal is dealt with meanwhile.
         loading = _aside(_load_training_loop)
         reader = _fetch_dataset(job, ("train", "val", "test"))
         train = loading()
         job.leave_if_stopped()
         return train(job, settings, reader, _loader_threads(job, settings), ranks)
-    except (TrainerFailure, TrainingStopped, AttemptReplaced):
-        raise
-    except Exception as error:
-        failure = ranks.failure(_NEWS_OF_A_DEATH_S) if ranks.world > 1 else None
-        if failure is not None:
-            raise failure from error
-        raise
-    finally:
-        ranks.close()
 
 
 def follower() -> Callable[[int, Any], None]:
@@ -137,14 +117,3 @@ def _loader_threads(job: TrainerJob, settings: TrainSettings) -> int:
     """One thread at least; on small machines no more, because torch wants the CPUs itself."""
     wanted = settings.num_workers if settings.num_workers is not None else job.env.num_workers
     return max(1, wanted if wanted is not None else min(8, available_cpus() // 2))
-
-
-def _end_from_the_side(job: TrainerJob, failure: TrainerFailure) -> None:
-    """A process of the training is dead. If the main thread does not notice, this thread ends the job."""
-    log.error("%s", failure.message)
-    time.sleep(_DEATH_UNNOTICED_S)
-    data = {"code": str(failure.code), "message": failure.message, "retryable": failure.retryable}
-    job.events.publish("failed", data)
-    job.events.close(_NEWS_OF_A_DEATH_S)
-    shutil.rmtree(job.work_dir, ignore_errors=True)
-    os._exit(failure.exit_code)

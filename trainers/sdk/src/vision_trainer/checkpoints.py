@@ -88,6 +88,8 @@ class CheckpointStore:
         self._work_dir = work_dir
         self._waiting = _Waiting()
         self._pointers: dict[str, CheckpointPointer] = {}
+        # What the event about each pointer said besides its kind.
+        self._told: dict[str, dict[str, Any]] = {}
         self._changed = threading.Condition()
         self._hurry = False
         self._closed = False
@@ -149,6 +151,17 @@ class CheckpointStore:
                 FailureCode.STORAGE_FAILURE, f"The final checkpoint could not be uploaded within {timeout_s:.0f} s."
             )
         return self.last_uri
+
+    def ensure_best(self) -> bool:
+        """After `finish`: where nothing was called the best, best.json names what last.json names.
+
+        Returns whether it had to. Raises TrainerFailure(STORAGE_FAILURE).
+        """
+        last = self._pointers.get("last")
+        if last is None or "best" in self._pointers or "last" not in self._told:
+            return False
+        self._point("best", "best", last.model_copy(update={"previous": None}), self._told["last"])
+        return True
 
     def _discard(self, snapshots: Sequence[Snapshot | None]) -> None:
         wanted = [self._waiting.last, self._waiting.best, *self._waiting.in_flight]
@@ -222,21 +235,22 @@ class CheckpointStore:
                 step=snapshot.step,
                 previous=previous,
             )
-            self._storage.upload_bytes(pointer.model_dump_json().encode(), join_uri(self._base_uri, f"{name}.json"))
-            self._pointers[name] = pointer
             kind = "periodic" if name == "last" and snapshot.periodic else name
-            self._publisher.publish(
-                "checkpoint",
-                {
-                    "kind": kind,
-                    "uri": uri,
-                    "sha256": manifest_sha256,
-                    "bytes": size,
-                    "epoch": snapshot.epoch,
-                    "step": snapshot.step,
-                    "metrics": dict(snapshot.metrics),
-                },
-            )
+            about = {
+                "uri": uri,
+                "sha256": manifest_sha256,
+                "bytes": size,
+                "epoch": snapshot.epoch,
+                "step": snapshot.step,
+                "metrics": dict(snapshot.metrics),
+            }
+            self._point(name, kind, pointer, about)
+
+    def _point(self, name: str, kind: str, pointer: CheckpointPointer, about: dict[str, Any]) -> None:
+        """Replaces last.json or best.json and tells of it."""
+        self._storage.upload_bytes(pointer.model_dump_json().encode(), join_uri(self._base_uri, f"{name}.json"))
+        self._pointers[name], self._told[name] = pointer, about
+        self._publisher.publish("checkpoint", {"kind": kind, **about})
 
     def _prune(self) -> None:
         """Deletes all but the last two and the best, manifests first: half a folder is no checkpoint."""

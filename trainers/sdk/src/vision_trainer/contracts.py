@@ -36,6 +36,7 @@ class PhaseData(BaseModel):
         "cancelling",
     ]
     pct: Annotated[float | None, Field(ge=0.0, le=100.0)] = None
+    detail: Annotated[str | None, Field(max_length=500)] = None
 
 
 class ProgressData(BaseModel):
@@ -59,6 +60,7 @@ class MetricsData(BaseModel):
 class LogData(BaseModel):
     level: Literal["debug", "info", "warning", "error"]
     message: Annotated[str, Field(max_length=8000)]
+    offset: Annotated[int | None, Field(ge=0, le=9007199254740991)] = None
 
 
 class CheckpointData(BaseModel):
@@ -111,6 +113,8 @@ class FailedData(BaseModel):
         "WORKER_LOST",
         "LAUNCH_FAILED",
         "ENVIRONMENT_MISSING",
+        "IMAGE_MISSING",
+        "NOT_SCHEDULABLE",
     ]
     message: Annotated[str, Field(max_length=4000)]
     retryable: bool
@@ -158,6 +162,8 @@ class Failure(BaseModel):
         "WORKER_LOST",
         "LAUNCH_FAILED",
         "ENVIRONMENT_MISSING",
+        "IMAGE_MISSING",
+        "NOT_SCHEDULABLE",
     ]
     message: Annotated[str, Field(max_length=4000)]
     hint: str | None = None
@@ -535,8 +541,16 @@ class CatalogueModel(BaseModel):
     notes: str | None = None
 
 
+class SystemPackage(RootModel[str]):
+    root: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9.+-]*$")]
+
+
 class Environment(BaseModel):
     lock: str
+    torch: bool | None = False
+    system_packages: Annotated[
+        list[SystemPackage] | None, Field(validate_default=True)
+    ] = []
 
 
 class Resources(BaseModel):
@@ -596,7 +610,7 @@ class StateEventData(BaseModel):
 
 class AttemptEventData(BaseModel):
     attempt: Annotated[int, Field(ge=1, le=9007199254740991)]
-    status: Literal["claimed", "ended"]
+    status: Literal["claimed", "adopted", "ended"]
     worker_id: str | None = None
     outcome: (
         Literal["succeeded", "failed", "cancelled", "preempted", "lost", "interrupted"]

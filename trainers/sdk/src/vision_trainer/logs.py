@@ -1,4 +1,4 @@
-"""Log lines as JSON on stderr, each with the trace id, none with a secret."""
+"""Log lines as JSON on stderr in the platform's one format (docs/observability.md), none with a secret."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ class Redactor:
         return text
 
 
+LEVELS = {"NOTSET": "debug", "CRITICAL": "error"}
+
+
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ts, level, logger, message, the fields of the job, error where there is one."""
+    """One JSON object a line: time, level, service, logger, message, the job's fields, error where there is one."""
 
     def __init__(self, fields: dict[str, Any], redact: Callable[[str], str]) -> None:
         super().__init__()
@@ -34,10 +37,11 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its newline."""
-        ts = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {
-            "ts": ts,
-            "level": record.levelname.lower(),
+            "time": time,
+            "level": LEVELS.get(record.levelname, record.levelname.lower()),
+            "service": "trainer",
             "logger": record.name,
             "message": record.getMessage(),
             **self._fields,
@@ -48,7 +52,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(fields: dict[str, Any], redact: Callable[[str], str], level: str = "INFO") -> None:
-    """Sends all of Python's logging to stderr as JSON lines that carry `fields` (trace_id, job_id, attempt)."""
+    """Sends all of Python's logging to stderr as JSON lines with `fields` (framework, trace_id, job_id, attempt)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(fields, redact))
     logging.basicConfig(level=level, handlers=[handler], force=True)

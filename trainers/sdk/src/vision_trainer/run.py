@@ -93,7 +93,8 @@ def run_trainer(
     except TrainerFailure as failure:
         return _refuse(failure)
     redact = Redactor(env.secrets)
-    configure_logging({"trace_id": env.trace_id, "job_id": env.job_id, "attempt": env.attempt}, redact)
+    fields = {"framework": env.framework, "trace_id": env.trace_id, "job_id": env.job_id, "attempt": env.attempt}
+    configure_logging(fields, redact)
     # Before a framework is imported: afterwards its pools of threads have their size.
     limit_threads(env.num_processes)
     stop = StopController(max_runtime_s=env.max_runtime_s, grace_s=env.grace_s, reason_file=env.stop_reason_file)

@@ -24,7 +24,7 @@ def trainer_manifest() -> dict[str, Any]:
         "framework": "stub",
         "title": "Stub",
         "license": "Apache-2.0",
-        "image": "vision-platform/trainer-stub",
+        "image": "vision-platform-stub",
         "environment": {"lock": "requirements.lock"},
         "enabled": False,
         "listed": False,

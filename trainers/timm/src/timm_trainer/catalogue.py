@@ -15,7 +15,7 @@ from typing import Any
 
 import timm
 import torch
-from pydantic import BaseModel
+from vision_trainer.job_settings import schema_of
 
 from .job_options import EvaluateOptions, ExportOptions, PredictOptions
 from .memory_estimate import training_memory_mb
@@ -71,43 +71,23 @@ def trainer_manifest() -> dict[str, Any]:
         "framework": "timm",
         "title": "timm (PyTorch Image Models)",
         "license": "Apache-2.0",
-        "image": "vision-platform/trainer-timm",
-        "environment": {"lock": "requirements.lock"},
+        "image": "vision-platform-timm",
+        "environment": {"lock": "requirements.lock", "torch": True},
         "enabled": True,
         "resources": {"gpu": "optional", "multi_gpu": True, "min_memory_mb": 2048, "shm_mb": 64},
         "kinds": {
             "train": {"command": command},
             "evaluate": {"command": command, "options": schema_of(EvaluateOptions, "Evaluation")},
-            "predict": {"command": command, "options": schema_of(PredictOptions, "Prediction", without=("images",))},
+            "predict": {
+                "command": command,
+                "options": schema_of(PredictOptions, "Prediction", without=("images",)),
+            },
             "export": {"command": command, "options": schema_of(ExportOptions, "Export")},
         },
         "tasks": {"image_classification": {"primary_metric": "val/top1", "direction": "max"}},
         "hyperparameters": schema_of(TimmSettings, "timm training settings"),
         "models": [_listed_model(name) for name in MODELS],
     }
-
-
-def schema_of(settings: type[BaseModel], title: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of CONFIG_JSON, one field a setting: "a number or nothing" is one list of types."""
-    schema = settings.model_json_schema()
-    schema.pop("description", None)
-    properties = {
-        name: _flatten(definition) for name, definition in schema["properties"].items() if name not in without
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": title,
-        "properties": properties,
-    }
-
-
-def _flatten(definition: dict[str, Any]) -> dict[str, Any]:
-    alternatives = definition.pop("anyOf", None)
-    if alternatives is None:
-        return definition
-    some = next(option for option in alternatives if option["type"] != "null")
-    return {**definition, **some, "type": [some["type"], "null"]}
 
 
 def any_model(name: str) -> dict[str, Any]:

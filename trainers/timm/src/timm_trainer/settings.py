@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from vision_trainer.environment import TrainerEnvironment
-from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.job_settings import run_identity
 
 # Settings that change how fast or where a job runs, never what it computes.
 _NOT_PART_OF_THE_RESULT = ("num_workers", "resume_with_other_config")
-
-
-_Settings = TypeVar("_Settings", bound=BaseModel)
 
 
 def _shown(group: Literal["basic", "advanced"], unit: str | None = None) -> dict[str, Any]:
@@ -274,34 +271,6 @@ class TimmSettings(BaseModel):
     ] = False
 
 
-def read_settings(config: dict[str, Any]) -> TimmSettings:
-    """Checks CONFIG_JSON of a training. Raises TrainerFailure(BAD_CONFIG) that names each bad setting."""
-    return read_config(TimmSettings, config)
-
-
-def read_config(kind: type[_Settings], config: dict[str, Any]) -> _Settings:
-    """Checks CONFIG_JSON against the settings of a job kind. Raises TrainerFailure(BAD_CONFIG), all problems named."""
-    try:
-        return kind.model_validate(config, strict=True)
-    except ValidationError as error:
-        lines = [
-            f"CONFIG_JSON.{'.'.join(map(str, problem['loc']))}: found {problem['input']!r}, {problem['msg']}."
-            for problem in error.errors()
-        ]
-        raise TrainerFailure(FailureCode.BAD_CONFIG, " ".join(lines)[:2000]) from None
-
-
 def identity_of_run(env: TrainerEnvironment, settings: TimmSettings) -> dict[str, Any]:
-    """Everything that decides the result: two runs in which it is equal may continue each other's checkpoints."""
-    return {
-        "framework": env.framework,
-        "task_type": env.task_type,
-        "model_name": env.model_name,
-        "dataset_id": env.dataset_id,
-        "dataset_version": env.dataset_version,
-        "epochs": env.epochs,
-        "batch_size": env.batch_size,
-        "learning_rate": env.learning_rate,
-        "seed": env.seed,
-        "config": settings.model_dump(exclude=set(_NOT_PART_OF_THE_RESULT)),
-    }
+    """Everything that decides the result (see the kit's run_identity)."""
+    return run_identity(env, settings.model_dump(exclude=set(_NOT_PART_OF_THE_RESULT)))

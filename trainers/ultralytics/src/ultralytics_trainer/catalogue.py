@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from vision_trainer.job_settings import schema_of
 
 from . import offline
 from .measures import tasks
+from .memory_estimate import training_memory_mb
 from .models import MODELS, YoloModel, build_module
 from .published import PUBLISHED
 from .settings import EvaluateOptions, ExportOptions, PredictOptions, UltralyticsSettings
@@ -38,44 +39,24 @@ def trainer_manifest() -> dict[str, Any]:
         "framework": "ultralytics",
         "title": "Ultralytics YOLO",
         "license": _LICENSE,
-        "image": "vision-platform/trainer-ultralytics",
-        "environment": {"lock": "requirements.lock"},
+        "image": "vision-platform-ultralytics",
+        "environment": {"lock": "requirements.lock", "torch": True},
         "enabled": False,
         "notice": _NOTICE,
-        "resources": {"gpu": "optional", "multi_gpu": False, "min_memory_mb": 3072, "shm_mb": 1024},
+        "resources": {"gpu": "optional", "multi_gpu": True, "min_memory_mb": 3072, "shm_mb": 1024},
         "kinds": {
             "train": {"command": command},
             "evaluate": {"command": command, "options": schema_of(EvaluateOptions, "Evaluation")},
-            "predict": {"command": command, "options": schema_of(PredictOptions, "Prediction", without=("images",))},
+            "predict": {
+                "command": command,
+                "options": schema_of(PredictOptions, "Prediction", without=("images",)),
+            },
             "export": {"command": command, "options": schema_of(ExportOptions, "Export")},
         },
         "tasks": tasks(),
         "hyperparameters": schema_of(UltralyticsSettings, "Ultralytics training settings"),
         "models": [_listed(name, model) for name, model in MODELS.items()],
     }
-
-
-def schema_of(settings: type[BaseModel], title: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of CONFIG_JSON, one field a setting: "a number or nothing" is one list of types."""
-    schema = settings.model_json_schema()
-    schema.pop("description", None)
-    properties = {
-        name: _flatten(definition) for name, definition in schema["properties"].items() if name not in without
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": title,
-        "properties": properties,
-    }
-
-
-def _flatten(definition: dict[str, Any]) -> dict[str, Any]:
-    alternatives = definition.pop("anyOf", None)
-    if alternatives is None:
-        return definition
-    some = next(option for option in alternatives if option["type"] != "null")
-    return {**definition, **some, "type": [some["type"], "null"]}
 
 
 def _listed(name: str, model: YoloModel) -> dict[str, Any]:
@@ -92,10 +73,13 @@ def _listed(name: str, model: YoloModel) -> dict[str, Any]:
         "tags": list(model.tags),
         "pretrained": published is not None,
     }
+    batch_size = published.batch_size if published else 4
+    memory_mb = training_memory_mb(model, classes, _COCO_POINTS, batch_size)
     if published is None:
         return {
             **entry,
-            "recommended": {"epochs": 40, "batch_size": 4, "learning_rate": 0.003},
+            "recommended": {"epochs": 40, "batch_size": batch_size, "learning_rate": 0.003},
+            "memory_mb": memory_mb,
             "notes": _TINY_NOTE,
         }
     return {
@@ -103,7 +87,8 @@ def _listed(name: str, model: YoloModel) -> dict[str, Any]:
         "weights": {"license": _LICENSE, "source": published.weights, "file": f"{name}.pt"},
         "accuracy": published.accuracy,
         "speed": published.speed,
-        "recommended": {"epochs": 100, "batch_size": published.batch_size, "learning_rate": 0.001},
+        "recommended": {"epochs": 100, "batch_size": batch_size, "learning_rate": 0.001},
+        "memory_mb": memory_mb,
     }
 
 

@@ -7,17 +7,24 @@ import torch
 from vision_trainer.failures import FailureCode, TrainerFailure
 
 
-def framework_device(requested: str) -> str:
-    """`cpu`, or the number of a GPU as text. Raises BAD_CONFIG for a GPU that is not there."""
-    if requested == "auto":
-        return "0" if torch.cuda.is_available() else "cpu"
-    if requested == "cpu":
+def framework_device(requested: str, rank: int = 0, world: int = 1) -> str:
+    """`cpu`, or the number of a GPU as text: with several processes on GPUs, each has the one of its rank.
+
+    Raises BAD_CONFIG for GPUs that are not there.
+    """
+    present = torch.cuda.device_count()
+    if requested == "cpu" or (requested == "auto" and not torch.cuda.is_available()):
         return "cpu"
-    number = int(requested.partition(":")[2] or 0)
-    if number >= torch.cuda.device_count():
+    if world > max(1, present):
         raise TrainerFailure(
             FailureCode.BAD_CONFIG,
-            f"DEVICE: found {requested!r}, but this machine has {torch.cuda.device_count()} usable GPUs; "
+            f"NUM_PROCESSES: found {world}, expected at most the number of GPUs, of which {present} are visible.",
+        )
+    number = rank if world > 1 or requested == "auto" else int(requested.partition(":")[2] or 0)
+    if number >= present:
+        raise TrainerFailure(
+            FailureCode.BAD_CONFIG,
+            f"DEVICE: found {requested!r}, but this machine has {present} usable GPUs; "
             "expected cpu, auto or one of them.",
         )
     return str(number)

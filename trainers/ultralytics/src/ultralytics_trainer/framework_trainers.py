@@ -18,7 +18,9 @@ from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.utils.patches import override_configs
 
+from .class_weights import WeightedLabelLoss, weights_of_labels
 from .loader import EpochLoader, SeededDataset
 from .yolo_data import YoloData
 
@@ -65,9 +67,12 @@ class _PlatformParts:
     def get_dataloader(self: Any, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Ours for training, the framework's for validation (in this process: it is not worth the workers)."""
         if mode != "train":
-            # The framework's own loader for classification would shuffle.
-            dataset = self.build_dataset(dataset_path, mode, batch_size)
+            # Rank 0 validates alone, with the memory of one process; the others never ask for these images.
+            batch_size = max(1, batch_size // self.setup.ranks)
+            with override_configs(self.args, {} if self.setup.rank == 0 else {"cache": False}) as self.args:
+                dataset = self.build_dataset(dataset_path, mode, batch_size)
             self.setup.data.require_all(dataset, "validation")
+            # The framework's own loader for classification would shuffle.
             return build_dataloader(dataset, batch_size, 0, shuffle=False, rank=-1, device=self.device)
         inner = self.build_dataset(dataset_path, "train", batch_size)
         self.setup.data.require_all(inner, "training")
@@ -84,6 +89,11 @@ class _PlatformParts:
             # At the network's last stage an image below 64 pixels is a single value a channel.
             smallest=2 if self.args.imgsz < 2 * self.stride and self.args.task != "classify" else 1,
         )
+
+    def auto_batch(self: Any, *arguments: Any, **named: Any) -> int:
+        """What fits into one GPU, for all processes together."""
+        total: int = super().auto_batch(*arguments, **named) * self.setup.ranks  # type: ignore[misc]
+        return total
 
     def _without_mosaic(self: Any, dataset: Any) -> None:
         if hasattr(dataset, "close_mosaic"):
@@ -105,8 +115,18 @@ class PlatformPose(_PlatformParts, PoseTrainer):
 class PlatformClassification(_PlatformParts, ClassificationTrainer):
     """image_classification"""
 
+    def prepare(self: Any) -> None:
+        """As the others; class weights are ours, and for the training loss alone."""
+        super().prepare()
+        power = self.args.cls_pw
+        if power > 0:
+            labels = [sample.label or 0 for sample in self.setup.data.train]
+            weights = weights_of_labels(labels, self.data["nc"], power)
+            # After the averaged weights were set up, so that val/loss stays comparable.
+            self.model.criterion = WeightedLabelLoss(weights.to(self.device))
+
     def set_class_weights(self) -> None:
-        """None: the framework has no class weights for classification."""
+        """Nothing: the framework counts boxes here."""
 
 
 TRAINERS = {

@@ -14,6 +14,7 @@ from ultralytics.utils.torch_utils import autocast
 from vision_trainer.events import EventPublisher
 
 from .framework_errors import is_gpu_out_of_memory
+from .team import Team
 
 _OUT_OF_MEMORY_TRIES = 3
 # What a batch holds once an object, everything else it holds once an image.
@@ -22,24 +23,22 @@ Losses = dict[str, Tensor]
 
 
 class Learner:
-    """The framework's model and optimizer, stepped by us. `sum_gradients` adds those of all processes up in place."""
+    """The framework's model and optimizer, stepped by us, together with the other processes of the team."""
 
     def __init__(
         self,
         trainer: Any,
-        events: EventPublisher,
+        events: EventPublisher | None,
         *,
         ema_decay: float,
         clip_grad: float | None,
-        sum_gradients: Callable[[Any], None] | None = None,
-        ranks: int = 1,
+        team: Team | None = None,
     ) -> None:
         self.trainer = trainer
         self.parts = 1
         self._events = events
         self._clip_grad = clip_grad
-        self._sum_gradients = sum_gradients
-        self._ranks = ranks
+        self._team = team or Team()
         self._tries_left = _OUT_OF_MEMORY_TRIES
         # A mean loss has to be weighed by the share of the images; the others are sums over them already.
         self._mean_loss = trainer.args.task == "classify"
@@ -72,10 +71,10 @@ class Learner:
         return float(rates[-1])
 
     def update(self, group: list[dict[str, Any]]) -> tuple[Losses, int]:
-        """One optimizer step on a group of batches. Returns sums over its images and their number, on the device.
+        """One optimizer step on a group of batches, of which this process has its share.
 
-        When the GPU's memory is full, each batch is taken in twice as many parts, three times at most; then the
-        framework's error is raised.
+        Returns sums over the images of all processes, on the device, and their number. When the GPU's memory is full,
+        each batch is taken in twice as many parts, three times at most; then the framework's error is raised.
         """
         while True:
             try:
@@ -91,16 +90,18 @@ class Learner:
             self.trainer.optimizer.zero_grad()
             torch.cuda.empty_cache()
             part = -(-largest // self.parts)
-            self._events.warning(
-                "oom_retry", f"The GPU's memory was full; going on in parts of {part} images with the same batch size."
-            )
+            if self._events is not None:
+                self._events.warning(
+                    "oom_retry",
+                    f"The GPU's memory was full; going on in parts of {part} images with the same batch size.",
+                )
         self._step()
-        return losses, sum(len(batch["img"]) for batch in group)
+        images = sum(len(batch["img"]) for batch in group) * self._team.world
+        return self._team.sum_losses(losses), images
 
     def _step(self) -> None:
         trainer = self.trainer
-        if self._sum_gradients is not None:
-            self._sum_gradients(trainer.model)
+        self._team.sum_gradients(trainer.model.parameters())
         trainer.scaler.unscale_(trainer.optimizer)
         if self._clip_grad is not None:
             torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), max_norm=self._clip_grad)
@@ -112,7 +113,7 @@ class Learner:
     def _backward(self, group: list[dict[str, Any]]) -> Losses:
         """Adds the gradients of all batches. Returns sums over the images of the loss and of its parts, detached."""
         trainer = self.trainer
-        images = sum(len(batch["img"]) for batch in group) * self._ranks
+        images = sum(len(batch["img"]) for batch in group) * self._team.world
         losses: Losses = {}
         precision = torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp
         for part in (part for batch in group for part in split_batch(batch, self.parts)):

@@ -43,8 +43,8 @@ def image_size(settings: UltralyticsSettings, model: YoloModel, samples: list[Da
     return max(_STRIDE, -(-wanted // _STRIDE) * _STRIDE)
 
 
-def fits_in_memory(samples: list[DatasetSample], size: int, *, classify: bool) -> bool:
-    """Whether the decoded images take at most a quarter of the free memory, and at most 8 GiB.
+def fits_in_memory(samples: list[DatasetSample], size: int, copies: int, *, classify: bool) -> bool:
+    """Whether the decoded images take at most a quarter of the free memory, and at most 8 GiB, one copy a process.
 
     The framework keeps images scaled to the image size, for classification as they are.
     """
@@ -52,7 +52,7 @@ def fits_in_memory(samples: list[DatasetSample], size: int, *, classify: bool) -
 
     scales = [1.0 if classify else size / max(sample.width, sample.height) for sample in samples]
     pixels = sum(sample.width * sample.height * scale**2 for sample, scale in zip(samples, scales, strict=True))
-    return bool(pixels * 3 <= min(psutil.virtual_memory().available / 4, 8 << 30))
+    return bool(pixels * 3 * copies <= min(psutil.virtual_memory().available / 4, 8 << 30))
 
 
 def framework_arguments(
@@ -68,12 +68,6 @@ def framework_arguments(
 ) -> dict[str, Any]:
     """The framework's arguments of a training. Raises BAD_CONFIG for settings that do not fit the task."""
     classify = model.task == "image_classification"
-    if classify and settings.class_weights > 0:
-        raise TrainerFailure(
-            FailureCode.BAD_CONFIG,
-            "CONFIG_JSON.class_weights: found a value above 0, expected 0: this framework has no class weights for "
-            "image_classification.",
-        )
     if (env.learning_rate or 0.0) > 1.0:
         raise TrainerFailure(
             FailureCode.BAD_CONFIG,
@@ -82,11 +76,12 @@ def framework_arguments(
     augmentation = dict((_CLASS_PRESETS if classify else _BOX_PRESETS)[settings.augmentation])
     if settings.mosaic is not None and not classify:
         augmentation["mosaic"] = settings.mosaic
+    cached = settings.cache_images and fits_in_memory(samples, size, env.num_processes, classify=classify)
     return {
         **common_arguments(model, size=size, batch_size=batch_size, device=device, save_dir=save_dir),
         **augmentation,
         "mode": "train",
-        "cache": "ram" if settings.cache_images and fits_in_memory(samples, size, classify=classify) else False,
+        "cache": "ram" if cached else False,
         "epochs": env.epochs,
         "patience": 0,
         # One word for "find it": anything below one is a share of the GPU's memory.

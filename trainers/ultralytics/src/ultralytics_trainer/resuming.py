@@ -32,8 +32,14 @@ def describe_model(job: TrainerJob, reader: DatasetReader, size: int, arguments:
         "image_size": size,
         "classes": reader.classes,
         "keypoints": points.model_dump(mode="json") if points is not None else None,
-        **({name: getattr(arguments, name) for name in VALIDATION_ARGUMENTS} if arguments is not None else {}),
+        **(_validation_arguments(arguments, job.env.num_processes) if arguments is not None else {}),
     }
+
+
+def _validation_arguments(arguments: Any, processes: int) -> dict[str, Any]:
+    """As one process validated: with the batch of one."""
+    told = {name: getattr(arguments, name) for name in VALIDATION_ARGUMENTS}
+    return {**told, "batch": max(1, told["batch"] // processes)}
 
 
 def identity_of(

@@ -31,7 +31,14 @@ def epoch_batches(
     last = batches[-1]
     missing = max(-len(last) % ranks, smallest * ranks - len(last))
     batches[-1] = last + [order[index % count] for index in range(missing)]
-    return [batch[rank::ranks] for batch in batches]
+    return [batch[rank * len(batch) // ranks : (rank + 1) * len(batch) // ranks] for batch in batches]
+
+
+def seed_step(seed: int, update: int, rank: int) -> None:
+    """Before an update: each process drops out other units, but all draw the same size for images of mixed sizes."""
+    drawn = derive_seed(seed, "step", update)
+    seed_generators(drawn if rank == 0 else derive_seed(seed, "step", update, rank), device=True)
+    random.seed(drawn)
 
 
 def derive_seed(*parts: object) -> int:

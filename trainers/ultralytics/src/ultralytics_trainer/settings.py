@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from vision_trainer.environment import TrainerEnvironment
-from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.job_settings import run_identity
 
 # Settings that change how fast or where a job runs, never what it computes.
 _NOT_PART_OF_THE_RESULT = {"num_workers", "cache_images", "resume_with_other_config"}
@@ -146,8 +146,8 @@ class UltralyticsSettings(_Options):
         float,
         _about(
             "Class weights",
-            "0: all classes alike. 1: each class weighs as much as it is rare; values between soften that. Not for "
-            "classification.",
+            "0: all classes alike. 1: each class weighs as much as it is rare; values between soften that. Rare by its "
+            "objects, or by its images in classification.",
             ge=0,
             le=1,
         ),
@@ -259,32 +259,6 @@ class ExportOptions(_Options):
     ] = 1e-3
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def read_options(config: dict[str, Any], model: type[_Model]) -> _Model:
-    """Checks CONFIG_JSON. Raises TrainerFailure(BAD_CONFIG) that names each bad setting."""
-    try:
-        return model.model_validate(config, strict=True)
-    except ValidationError as error:
-        lines = [
-            f"CONFIG_JSON.{'.'.join(map(str, problem['loc']))}: found {problem['input']!r:.200}, {problem['msg']}."
-            for problem in error.errors()
-        ]
-        raise TrainerFailure(FailureCode.BAD_CONFIG, " ".join(lines)[:2000]) from None
-
-
 def identity_of_run(env: TrainerEnvironment, settings: UltralyticsSettings) -> dict[str, Any]:
-    """Everything that decides the result: two runs in which it is equal may continue each other's checkpoints."""
-    return {
-        "framework": env.framework,
-        "task_type": env.task_type,
-        "model_name": env.model_name,
-        "dataset_id": env.dataset_id,
-        "dataset_version": env.dataset_version,
-        "epochs": env.epochs,
-        "batch_size": env.batch_size,
-        "learning_rate": env.learning_rate,
-        "seed": env.seed,
-        "config": settings.model_dump(exclude=_NOT_PART_OF_THE_RESULT),
-    }
+    """Everything that decides the result (see the kit's run_identity)."""
+    return run_identity(env, settings.model_dump(exclude=_NOT_PART_OF_THE_RESULT))

@@ -40,6 +40,11 @@ class SavedState:
     progress: Progress
     rest: dict[str, Any]
 
+    @property
+    def world(self) -> int:
+        """How many processes trained."""
+        return int(self.rest.get("world", 1))
+
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """A copy of the model's weights and buffers on the CPU, each contiguous and on its own, as safetensors wants."""
@@ -50,9 +55,18 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_state(
-    folder: Path, learner: Learner, progress: Progress, best: dict[str, Tensor] | None, *, best_is_current: bool
+    folder: Path,
+    learner: Learner,
+    progress: Progress,
+    best: dict[str, Tensor] | None,
+    world: int,
+    *,
+    best_is_current: bool,
 ) -> None:
-    """Writes all files of a checkpoint except its manifest. `best_is_current` saves writing the best weights twice."""
+    """Writes all files of a checkpoint except its manifest. `best_is_current` saves writing the best weights twice.
+
+    The generators are this process's; those of the others are seeded again by every update, as these are.
+    """
     trainer = learner.trainer
     model = trainer.model
     save_file(weights_of(model), folder / WEIGHTS)
@@ -67,6 +81,7 @@ def save_state(
         "ema_updates": trainer.ema.updates,
         "criterion_updates": getattr(criterion, "updates", None),
         "rng": _read_rngs(trainer.device),
+        "world": world,
     }
     torch.save(state, folder / STATE)
 

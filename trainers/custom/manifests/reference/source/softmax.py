@@ -36,17 +36,25 @@ def scores(weights, images):
     return exp / exp.sum(axis=1, keepdims=True)
 
 
-def update(weights, images, labels, lr, momentum, weight_decay=0.0):
-    """One step of gradient descent with momentum, in place. Returns the loss before it."""
+def gradients(weights, images, labels):
+    """Sums over the pictures, in one array: of the loss, then of the gradients of the biases and of the weights."""
     probabilities = scores(weights, images)
     rows = np.arange(len(labels))
-    loss = float(-np.log(probabilities[rows, labels] + 1e-9).mean())
+    loss = -np.log(probabilities[rows, labels] + 1e-9).sum()
     probabilities[rows, labels] -= 1
-    for name, gradient in (("w", images.T @ probabilities / len(labels)), ("b", probabilities.mean(axis=0))):
+    return np.concatenate([[loss], probabilities.sum(axis=0), (images.T @ probabilities).ravel()])
+
+
+def update(weights, sums, count, lr, momentum, weight_decay=0.0):
+    """One step of gradient descent with momentum, in place, by `gradients` of `count` pictures. Returns their loss."""
+    classes = len(weights["b"])
+    means = sums / count
+    found = {"b": means[1 : 1 + classes], "w": means[1 + classes :].reshape(weights["w"].shape)}
+    for name, gradient in found.items():
         gradient = gradient + weight_decay * weights[name]
         weights["v" + name] = (momentum * weights["v" + name] + gradient).astype(np.float32)
         weights[name] = (weights[name] - lr * weights["v" + name]).astype(np.float32)
-    return loss
+    return float(means[0])
 
 
 def measure(weights, images, labels):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import softmax
+from team import Team
 
 
 def options_of(words=None):
@@ -44,7 +46,9 @@ def start(options, size, classes):
 
 
 def run(options, at_step=lambda epoch, step: None):
-    """Trains to the last epoch, or until SIGTERM."""
+    """Trains to the last epoch, or until SIGTERM. Of several processes, rank 0 alone says and saves something."""
+    team = Team()
+    said = sys.stderr if team.rank == 0 else open(os.devnull, "w")
     out = Path(options.out)
     out.mkdir(exist_ok=True)
     images, labels, _ = softmax.load(options.data)
@@ -58,26 +62,33 @@ def run(options, at_step=lambda epoch, step: None):
         total = 0.0
         for step in range(steps):
             index = order[step * options.batch : (step + 1) * options.batch]
+            mine = index[team.rank :: team.world]
+            # Behind the sums stands who was asked to stop: all stop after the same step.
+            sums = team.sum(np.append(softmax.gradients(weights, images[mine], labels[mine]), float(len(stopping))))
             total += softmax.update(
-                weights, images[index], labels[index], options.lr, options.momentum, options.weight_decay
+                weights, sums[:-1], len(index), options.lr, options.momentum, options.weight_decay
             )
-            sys.stderr.write(f"\rEpoch {epoch}/{options.epochs}: {step + 1}/{steps} loss={total / (step + 1):.4f}")
-            sys.stderr.flush()
+            said.write(f"\rEpoch {epoch}/{options.epochs}: {step + 1}/{steps} loss={total / (step + 1):.4f}")
+            said.flush()
             if not np.isfinite(total):
                 print("\nLoss is nan, stopping training", flush=True)
                 sys.exit(1)
             time.sleep(options.pause)
             at_step(epoch, step)
-            if stopping:
+            if sums[-1] or (stopping and team.world == 1):
                 print("asked to stop", flush=True)
                 sys.exit(130)
-        sys.stderr.write("\n")
+        said.write("\n")
+        if team.rank > 0:
+            continue
         accuracy, val_loss = softmax.measure(weights, val_images, val_labels)
         row = {"epoch": epoch, "train_loss": total / steps, "lr": options.lr, "test_loss": val_loss, "acc": accuracy * 100}
         with (out / "log.txt").open("a") as log:
             log.write(json.dumps(row) + "\n")
         save(out, epoch, weights, accuracy, best)
         best = max(best, accuracy)
+    if team.rank > 0:
+        return
     print(f"best accuracy {best:.4f}", flush=True)
     (out / "done").write_text("yes")
 
