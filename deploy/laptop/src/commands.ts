@@ -6,6 +6,7 @@ export function registerPlatformCommands(program: Command): void {
   registerLifecycle(program);
   registerLogs(program);
   registerWork(program);
+  registerSafety(program);
 }
 
 type Options = {
@@ -19,6 +20,20 @@ type Options = {
   only?: string;
   task?: string;
   jobs?: string;
+  compose?: boolean;
+  envFile?: string;
+  keep?: string;
+  at?: string;
+  replace?: boolean;
+  variant?: string;
+  push?: boolean;
+  pull?: boolean;
+  output?: string;
+  railway?: boolean;
+  kubernetes?: boolean;
+  frameworks?: string;
+  checkout?: string;
+  draining?: string;
 };
 
 function registerLifecycle(program: Command): void {
@@ -97,17 +112,41 @@ function registerWork(program: Command): void {
   );
   add(program, "test [path]", "every check and every test, or one test file")
     .option("--all-models", "only this: every catalogue model builds, and does a step forward and backward")
+    .option("--railway", "only this: the Railway shape, in containers, with a deployment in the middle")
+    .option("--kubernetes", "only this: trainers as Jobs and the Helm chart, on a local cluster")
     .action(
-      guarded(async ([path], { json = false, allModels = false }) =>
-        (await import("./test-run.ts")).testRun({ path: path ?? null, allModels }, json),
-      ),
+      guarded(async ([path], { json = false, allModels = false, railway = false, kubernetes = false }) => {
+        if (railway) return (await import("./railway.ts")).railway({ json });
+        if (kubernetes) return (await import("./test-kubernetes.ts")).testKubernetes(json);
+        return (await import("./test-run.ts")).testRun({ path: path ?? null, allModels }, json);
+      }),
     );
+  add(program, "railway-simulation", "the Railway shape in containers on this machine, with the whole scenario")
+    .option("--frameworks <names>", "which train, separated by commas; default: all")
+    .option("--variant <name>", "cuda (also for CPUs), or cpu, as Railway builds them")
+    .option("--checkout <image>", "build nothing: mount this checkout into containers of an image")
+    .option("--draining <seconds>", "how long old workers have, at least 20", "60")
+    .action(guarded(async (_args, options) => (await import("./railway.ts")).railway(options)));
   add(program, "check", "types, lint, format, contracts, unused code; for Python too").action(
     guarded(async (_args, { json = false }) => (await import("./check.ts")).check(json)),
   );
   add(program, "fix", "repair format, imports and generated files").action(
     guarded(async (_args, { json = false }) => (await import("./check.ts")).fix(json)),
   );
+  add(
+    program,
+    "images <action> [names...]",
+    "container images: build, test, report, sbom, or plan (what build would do)",
+  )
+    .option("--variant <name>", "cuda (also for CPUs), or cpu: without NVIDIA's libraries", "cuda")
+    .option("--push", "send what is built to IMAGE_REGISTRY")
+    .option("--pull", "report: also what a pull weighs, which takes minutes the first time")
+    .option("--output <path>", "where report or sbom write; default: the terminal, or .vp/sbom")
+    .action(
+      guarded(async ([action = "", ...names], options) =>
+        (await import("./images.ts")).images(action, names.flat(), options),
+      ),
+    );
   add(program, "conformance [folder]", "whether a trainer keeps the contract, requirement by requirement")
     .option("--core", "only what is asked of a trainer that only trains")
     .option("--only <numbers>", "these requirements, such as 201,404")
@@ -122,6 +161,27 @@ function registerWork(program: Command): void {
     );
   add(program, "bench [name]", "measure, and print the limit beside each figure").action(
     guarded(async ([name], { json = false }) => (await import("./check.ts")).bench(name ?? null, json)),
+  );
+}
+
+function registerSafety(program: Command): void {
+  add(program, "backup <folder>", "add a backup of database, storage and settings to a folder")
+    .option("--compose", "of the platform of docker-compose.yml, instead of this folder's own")
+    .option("--env-file <file>", "its .env, when it is another one")
+    .option("--keep <count>", "how many backups stay in the folder; default: all")
+    .action(
+      guarded(async ([folder = ""], options) => (await import("./backup-commands.ts")).backupCommand(folder, options)),
+    );
+  add(program, "restore <folder>", "bring a backup back into an empty platform that is stopped")
+    .option("--compose", "into the platform of docker-compose.yml, instead of this folder's own")
+    .option("--env-file <file>", "its .env, when it is another one")
+    .option("--at <name>", "which of the folder's backups; default: the newest")
+    .option("--replace", "give up what the platform holds")
+    .action(
+      guarded(async ([folder = ""], options) => (await import("./backup-commands.ts")).restoreCommand(folder, options)),
+    );
+  add(program, "compose-env", "write the .env of docker-compose.yml with random secrets, or add what it lacks").action(
+    guarded(async (_args, options) => (await import("./backup-commands.ts")).composeEnvCommand(options)),
   );
 }
 

@@ -15,6 +15,27 @@ export const WORKER_SETTINGS = [
   "ALLOW_NETWORK",
   "MAX_MEMORY_BYTES",
   "TRAINER_NICE",
+  "TRAINING_EXECUTION_MODE",
+  "IMAGE_REGISTRY",
+  "IMAGE_TAG",
+  "TRAINER_CPUS",
+  "TRAINER_SHM_BYTES",
+  "GPUS",
+  "GIT_SSL_CAINFO",
+] as const;
+
+/** Settings of the docker agent that a person may give; the agent checks them. */
+export const AGENT_SETTINGS = [
+  "ALLOW_NETWORK",
+  "IMAGE_REGISTRY",
+  "IMAGE_TAG",
+  "IMAGE_PULL",
+  "IMAGE_PULL_USERNAME",
+  "IMAGE_PULL_PASSWORD",
+  "PLATFORM_INSTANCE",
+  "CACHE_HOST_DIR",
+  "WORK_BYTES",
+  "MIN_FREE_BYTES",
 ] as const;
 
 /** Settings of the gateway that a person may give; the gateway checks them. */
@@ -28,7 +49,7 @@ export const GATEWAY_SETTINGS = [
 ] as const;
 
 /** Handed on as they are; the service that takes them checks them. */
-const HANDED_ON = [...GATEWAY_SETTINGS, ...WORKER_SETTINGS];
+const HANDED_ON = [...GATEWAY_SETTINGS, ...WORKER_SETTINGS, ...AGENT_SETTINGS];
 
 const schema = z.object({
   DATABASE_URL: url(/^postgres(ql)?$/, "postgres://user:password@host:5432/vision"),
@@ -75,16 +96,58 @@ export function loadSettings(env: Record<string, string | undefined> = process.e
   return settings;
 }
 
+/** The named settings that a person has given, as they were given. */
+export function givenSettings(settings: Settings, names: readonly (keyof Settings)[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => (settings[name] === undefined ? [] : [[name, String(settings[name])]])),
+  );
+}
+
 function describe(issue: z.core.$ZodIssue, env: Record<string, string | undefined>): string {
   const name = String(issue.path[0]);
   const secret = /SECRET|PASSWORD|TOKEN|_URL|KEY/.test(name);
   return `${name}: found ${secret ? "a value that is not shown" : JSON.stringify(env[name])}, ${issue.message}`;
 }
 
-/** The environment that child processes of ours start from: enough to find programs and a home, nothing else. */
+const imageName = z
+  .string()
+  .regex(/^[a-z0-9][\w./:@-]*$/i, { error: "expected the name of an image" })
+  .optional();
+const imageSchema = z.object({
+  IMAGE_REGISTRY: z
+    .string()
+    .regex(/^([a-z0-9][\w.:/-]*\/)?$/i, {
+      error: "expected a prefix that ends with a slash, such as registry.example.org/vision/",
+    })
+    .default(""),
+  IMAGE_TAG: z
+    .string()
+    .regex(/^\w[\w.-]{0,127}$/, { error: "expected a tag such as 0.1.0" })
+    .optional(),
+  BASE_IMAGE: imageName,
+  NODE_IMAGE: imageName,
+});
+
+/** Where images are named and what they are made from; unset, the Dockerfile's and the platform's own values hold. */
+export type ImageSettings = z.infer<typeof imageSchema>;
+
+/**
+ * The settings of `./vp images`.
+ * @throws SettingsError that names the variable.
+ */
+export function imageSettings(env: Record<string, string | undefined> = process.env): ImageSettings {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const parsed = imageSchema.safeParse(present);
+  if (parsed.success) return parsed.data;
+  throw new SettingsError(parsed.error.issues.map((issue) => describe(issue, env)).join("\n"));
+}
+
+/** The environment that child processes of ours start from: enough to find programs, a home, and where traces go. */
 export function baseEnvironment(env: Record<string, string | undefined> = process.env): Record<string, string> {
   const kept = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "NODE_COMPILE_CACHE", "NODE_EXTRA_CA_CERTS"];
-  return pick(env, kept);
+  // OpenTelemetry's own variables mean the same to every service; see docs/observability.md.
+  const traces = Object.keys(env).filter((name) => name.startsWith("OTEL_"));
+  return pick(env, [...kept, ...traces]);
 }
 
 /** The settings a person gave, as they were given, for the supervisor to read again. */

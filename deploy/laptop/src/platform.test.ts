@@ -30,12 +30,15 @@ async function untilReady(): Promise<ProcessRecord> {
   return runningState(paths)?.supervisor as ProcessRecord;
 }
 
+/** Whatever engine this machine has. */
+const HERE = { TRAINING_EXECUTION_MODE: "subprocess" };
+
 test("a killed service comes back; a killed supervisor leaves nothing that down does not end", {
   timeout: 120_000,
 }, async () => {
   mkdirSync(paths.run, { recursive: true });
   await createCluster(paths.postgres, ensureSecrets(paths.secrets).postgres_password, false);
-  await planPlatform(loadSettings({}), paths);
+  await planPlatform(loadSettings(HERE), paths);
   startSupervisor(paths);
   await untilReady();
   const names = livingProcesses(paths).map((record) => record.name);
@@ -68,7 +71,7 @@ test("what is given is used, and nothing is started in its place", async () => {
     S3_SECRET_ACCESS_KEY: "secret",
     STORAGE_BUCKET: "images",
   };
-  const platform = await planPlatform(loadSettings(given), paths);
+  const platform = await planPlatform(loadSettings({ ...HERE, ...given }), paths);
   expect(platform.backing).toEqual([]);
   const gateway = platform.services.find((part) => part.name === "gateway");
   expect(gateway?.env).toMatchObject(given);
@@ -82,10 +85,10 @@ test("what is given is used, and nothing is started in its place", async () => {
 
 test("a framework that is off gets a worker when it is asked for, and the gateway is told", async () => {
   const names = async (settings: Record<string, string>) =>
-    (await planPlatform(loadSettings(settings), paths)).services.map((part) => part.name);
+    (await planPlatform(loadSettings({ ...HERE, ...settings }), paths)).services.map((part) => part.name);
   expect(await names({})).not.toContain("worker-stub");
   expect(await names({ ENABLED_FRAMEWORKS: "stub" })).toContain("worker-stub");
-  const { services } = await planPlatform(loadSettings({ ENABLED_FRAMEWORKS: "stub" }), paths);
+  const { services } = await planPlatform(loadSettings({ ...HERE, ENABLED_FRAMEWORKS: "stub" }), paths);
   expect(services.find((part) => part.name === "gateway")?.env).toMatchObject({ ENABLED_FRAMEWORKS: "stub" });
   await expect(names({ ENABLED_FRAMEWORKS: "yolo" })).rejects.toThrow("there is no framework yolo");
 });

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Settings } from "./config.ts";
+import { laptopAgent } from "./docker-agent.ts";
 import type { Part } from "./part.ts";
 import type { VpPaths } from "./paths.ts";
 import { choosePorts } from "./ports.ts";
@@ -50,11 +51,14 @@ export async function planPlatform(settings: Settings, paths: VpPaths): Promise<
     s3_access_key_id: keys.accessKeyId,
     s3_secret_access_key: keys.secretAccessKey,
   };
+  const gatewayUrl = `http://127.0.0.1:${port("gateway")}`;
+  const { redis_url, s3_endpoint } = backing;
+  const agent = await laptopAgent(settings, paths, { gateway_url: gatewayUrl, redis_url, s3_endpoint });
   for (const trainer of trainers) mkdirSync(join(paths.work, `worker-${trainer.framework}`), { recursive: true });
   return {
     backing: parts,
-    services: serviceParts({ settings, secrets, backing, ports, paths }, trainers),
-    gatewayUrl: `http://127.0.0.1:${port("gateway")}`,
+    services: serviceParts({ settings, secrets, backing, ports, paths, agent }, trainers),
+    gatewayUrl,
     notifierUrl: `http://127.0.0.1:${port("notifier")}`,
   };
 }

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
-import { baseEnvironment, GATEWAY_SETTINGS, type Settings, WORKER_SETTINGS } from "./config.ts";
+import { baseEnvironment, GATEWAY_SETTINGS, givenSettings, type Settings, WORKER_SETTINGS } from "./config.ts";
+import type { LaptopAgent } from "./docker-agent.ts";
 import type { Part } from "./part.ts";
 import { ROOT, type VpPaths } from "./paths.ts";
 import type { Secrets } from "./secrets.ts";
@@ -22,11 +23,14 @@ type Context = {
   backing: Backing;
   ports: Record<string, number>;
   paths: VpPaths;
+  /** Null where trainers are processes of this machine. */
+  agent: LaptopAgent | null;
 };
 
-/** Our own processes: the gateway, the notifier, and one worker for each framework. */
+/** Our own processes: the docker agent, the gateway, the notifier, and one worker for each framework. */
 export function serviceParts(context: Context, trainers: Trainer[]): Part[] {
   return [
+    ...(context.agent ? [context.agent.part] : []),
     service(context, "gateway", "gateway", gatewayEnv(context)),
     service(context, "notifier", "notifier", notifierEnv(context)),
     ...trainers.map((trainer) => {
@@ -92,15 +96,8 @@ function gatewayEnv(context: Context): Record<string, string> {
     REGISTRATION: settings.REGISTRATION,
     TRAINERS_DIR: join(ROOT, "trainers"),
     LOG_LEVEL: settings.LOG_LEVEL,
-    ...given(settings, GATEWAY_SETTINGS),
+    ...givenSettings(settings, GATEWAY_SETTINGS),
   };
-}
-
-/** The named settings that a person has given. */
-function given(settings: Settings, names: readonly (keyof Settings)[]): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => (settings[name] === undefined ? [] : [[name, String(settings[name])]])),
-  );
 }
 
 function notifierEnv(context: Context): Record<string, string> {
@@ -125,7 +122,10 @@ function workerEnv(context: Context, trainer: Trainer, name: string): Record<str
     TRAINER_ENVS_DIR: context.paths.envs,
     EVENTS_MODE: context.settings.EVENTS_MODE,
     LOG_LEVEL: context.settings.LOG_LEVEL,
-    ...given(context.settings, WORKER_SETTINGS),
+    // ./vp down ends everything, with a checkpoint; the next ./vp up goes on from there.
+    KEEP_TRAINERS: "false",
+    ...context.agent?.workerEnv,
+    ...givenSettings(context.settings, WORKER_SETTINGS),
   };
 }
 

@@ -9,8 +9,8 @@ import { commandRunner, type Run, runSuite, type SuiteResult, sumUp } from "./su
 import { startTestServices, type TestEnvironment } from "./test-services.ts";
 import { pythonProjects } from "./trainers.ts";
 
-type Counts = { passed: number; failed: number; skipped: number };
-type Context = { run: Run; env: TestEnvironment; reports: string };
+export type Counts = { passed: number; failed: number; skipped: number };
+export type Context = { run: Run; env: TestEnvironment & Record<string, string>; reports: string };
 
 /** What to run; everything when nothing is asked for. */
 type Asked = { path: string | null; allModels: boolean };
@@ -43,6 +43,7 @@ function allSuites(): Suite[] {
   const trainers = pythonProjects().filter((dir) => existsSync(join(dir, "tests")));
   return [
     ["vitest", (context) => vitest(context, ["--project", "unit"])],
+    ["containers", async (context) => (await import("./test-containers.ts")).containerTests(context)],
     ...trainers.map((dir): Suite => [`pytest ${basename(dir)}`, (context) => pytest(context, dir, [])]),
     ["end to end", (context) => vitest(context, ["--project", "e2e"])],
   ];
@@ -79,7 +80,8 @@ const vitestReport = z.object({
   testResults: z.array(z.object({ status: z.string(), assertionResults: z.array(z.unknown()) })),
 });
 
-async function vitest({ run, env, reports }: Context, args: string[]): Promise<Counts> {
+/** Runs vitest with these arguments, and counts by its own report. */
+export async function vitest({ run, env, reports }: Context, args: string[]): Promise<Counts> {
   const report = join(reports, `vitest-${Date.now()}.json`);
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const main = join(ROOT, "node_modules/vitest/vitest.mjs");
@@ -106,9 +108,9 @@ async function pytest({ run, env, reports }: Context, dir: string, args: string[
   return honest(code, { passed: Math.max(0, number("tests") - failed - skipped), failed, skipped });
 }
 
-/** A run that ended badly without a failed test, or ran no test at all, is a failure all the same. */
+/** A run that ended badly without a failed test, or met no test at all, is a failure all the same. */
 function honest(code: number, counts: Counts): Counts {
-  const ranNothing = counts.passed + counts.failed === 0;
+  const ranNothing = counts.passed + counts.failed + counts.skipped === 0;
   const failed = counts.failed === 0 && (code !== 0 || ranNothing) ? 1 : counts.failed;
   return { ...counts, failed };
 }

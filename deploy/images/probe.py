@@ -1,0 +1,59 @@
+"""Run inside an image as a job would be; prints, as JSON, what works there.
+
+The argument is {"modules": […], "packages": […]}: names to import. A package whose module has another name than itself
+counts as unknown.
+"""
+
+import importlib
+import json
+import os
+import sys
+
+
+def imported(module: str) -> str:
+    """`yes`, `absent`, or why the import failed."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        return "absent" if error.name == module else str(error)
+    except Exception as error:  # Whatever a framework raises: the point is that it was not imported.
+        return f"{type(error).__name__}: {error}"
+    return "yes"
+
+
+def writable(path: str) -> bool:
+    """True when a file can be made in the folder."""
+    name = os.path.join(path, ".vision-platform-probe")
+    try:
+        with open(name, "x"):
+            pass
+        os.unlink(name)
+    except OSError:
+        return False
+    return True
+
+
+def readable(path: str) -> bool:
+    """True when the file can be opened and read."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError:
+        return False
+    return True
+
+
+asked = json.loads(sys.argv[1])
+# What the imports print goes elsewhere.
+answers = os.dup(1)
+os.dup2(2, 1)
+found = {
+    "uid": os.getuid(),
+    "gid": os.getgid(),
+    "python": "{}.{}".format(*sys.version_info),
+    "first_process": open("/proc/1/comm").read().strip(),
+    "secrets_readable": readable("/proc/1/environ"),
+    "writable": [path for path in ("/", "/opt", "/opt/trainer", "/usr", "/etc", "/var", "/tmp", "/work") if writable(path)],
+    "imports": {name: imported(name.replace("-", "_")) for name in asked["modules"] + asked["packages"]},
+}
+os.write(answers, json.dumps(found).encode())

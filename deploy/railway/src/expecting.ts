@@ -1,0 +1,9 @@
+/** Claims of a simulation. */
+import { isDeepStrictEqual } from "node:util";
+
+export const deepEqual = isDeepStrictEqual;
+
+/** Throws with what was expected. */
+export function expect(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`expected otherwise: ${what}`);
+}
