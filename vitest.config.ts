@@ -24,7 +24,7 @@ export default defineConfig({
           // They say so and are skipped where no Docker engine answers.
           include: ["{services,deploy,conformance,e2e}/**/*.docker.test.ts"],
           exclude: never,
-          testTimeout: 60_000,
+          testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
         },

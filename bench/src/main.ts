@@ -1,8 +1,9 @@
-/** `./vp bench [name…]`: submit, start, live, memory, capacity, overhead, trainers, setup; without a name all but the last two. */
+/** `./vp bench [name…]`: submit, start, live, memory, capacity, overhead, containers, trainers, setup; without a name all but the last three. */
 
 import type { Servers } from "@vision-platform/e2e/platform";
 import { startTestServices } from "@vision-platform/laptop/test-services";
 import { benchCapacity } from "./capacity.ts";
+import { benchContainers } from "./containers.ts";
 import { benchLive } from "./live.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOverhead } from "./overhead.ts";
@@ -20,11 +21,12 @@ const BENCHMARKS: Record<string, Benchmark> = {
   memory: benchMemory,
   capacity: benchCapacity,
   overhead: benchOverhead,
+  containers: benchContainers,
   trainers: benchTrainers,
   setup: benchSetup,
 };
-/** Minutes each: only when asked for. */
-const LONG = ["trainers", "setup"];
+/** Minutes each, or with needs of their own (an engine with images): only when asked for. */
+const LONG = ["containers", "trainers", "setup"];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in BENCHMARKS));

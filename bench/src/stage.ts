@@ -87,7 +87,7 @@ export async function setStage(
 }
 
 /** Rows as an ingest job leaves them: the benchmark's trainers never open a dataset. */
-async function markReady(url: string, project: number, user: number, dataset: number): Promise<void> {
+export async function markReady(url: string, project: number, user: number, dataset: number): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   const job = await client.query(

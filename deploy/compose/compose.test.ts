@@ -69,6 +69,10 @@ const SETTINGS: Record<string, string[]> = {
       "CUDA_VISIBLE_DEVICES",
       // docker-compose.gpu.yml.
       "GPUS",
+      // Its default fits stop_grace_period.
+      "DRAIN_S",
+      // A file that a container does not see.
+      "GIT_SSL_CAINFO",
     ]),
     ...STORAGE,
     ...TRACING,
@@ -133,6 +137,15 @@ describe("docker-compose.yml", () => {
       if (enabled) expect(LICENSE).toBe(license);
     }
     expect(Object.keys(platform).filter((name) => name.startsWith("worker-"))).toHaveLength(frameworks.length);
+  });
+
+  it("uses the images of this very version, unless it is told otherwise", () => {
+    const { version } = JSON.parse(read("package.json"));
+    const tags = FILES.flatMap((file) => [...read(file).matchAll(/\$\{IMAGE_TAG:-([^}]*)\}/g)].map(([, tag]) => tag));
+    expect(tags.length).toBeGreaterThan(8);
+    expect(new Set(tags)).toEqual(new Set([version]));
+    const all = FILES.flatMap((file) => Object.values(services(file)));
+    for (const { image } of all.filter((service) => service.image)) expect(image).toMatch(/:[^:]*\d/);
   });
 
   it("gives our own services nothing they do not need", () => {

@@ -53,6 +53,7 @@ it("puts weights into the store for administrators, and tells what is on", async
   expect(added.out).toContain(`s3://${platform.bucket}/weights/stub/walk.safetensors`);
   expect(await bob.vp(add)).toMatchObject({ code: 4, err: expect.stringContaining("Only administrators") });
   expect((await bob.vp(["frameworks"])).out).toMatch(/stub +on +1/);
+  expect((await bob.vp(["workers"])).out).toMatch(/stub +subprocess +\d\/1 .*TRAINING_EXECUTION_MODE=subprocess/);
 });
 
 it.each<[string[], number, RegExp]>([

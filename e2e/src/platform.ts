@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { CreateBucketCommand } from "@aws-sdk/client-s3";
 import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
+import { relayedDoors } from "@vision-platform/common/relayed-address";
 import { createS3Client } from "@vision-platform/common/s3";
 import pg from "pg";
 
@@ -48,6 +49,8 @@ export interface PlatformOptions {
   /** Where trainer.json files lie, when not in the checkout. */
   trainers_dir?: string;
   trainer_envs_dir?: string;
+  /** These frameworks' trainers run in containers; see docker-agent.ts. */
+  in_containers?: { frameworks: string[]; agent_socket: string };
 }
 
 const READY_LIMIT_MS = 30_000;
@@ -88,6 +91,8 @@ export class Platform {
   readonly internal_token: string;
   readonly servers: Servers;
   readonly folder: string;
+  /** What the docker agent must open for this platform's trainers. */
+  readonly relays: string;
   readonly #environments = new Map<ServiceName, Record<string, string>>();
   readonly #running = new Map<ServiceName, ChildProcess>();
   readonly #dropDatabase: () => Promise<void>;
@@ -125,6 +130,9 @@ export class Platform {
       S3_ACCESS_KEY_ID: options.servers.s3_access_key_id,
       S3_SECRET_ACCESS_KEY: options.servers.s3_secret_access_key,
     };
+    const { gateway_url, redis_url } = this;
+    const doors = relayedDoors({ gateway_url, redis_url, s3_endpoint: options.servers.s3_endpoint });
+    this.relays = doors.RELAYS;
     const TRAINERS_DIR = options.trainers_dir ?? join(CHECKOUT, "trainers");
     this.#environments.set("gateway", {
       ...base,
@@ -151,6 +159,13 @@ export class Platform {
         WORK_DIR: join(this.folder, "work"),
         TRAINERS_DIR,
         TRAINER_ENVS_DIR: options.trainer_envs_dir ?? join(CHECKOUT, ".vp/envs"),
+        ...(options.in_containers?.frameworks.includes(framework)
+          ? {
+              ...doors.worker,
+              TRAINING_EXECUTION_MODE: "docker",
+              DOCKER_AGENT_SOCKET: options.in_containers.agent_socket,
+            }
+          : {}),
       });
     }
   }

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { createWriteStream, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { GetObjectCommand, paginateListObjectsV2, type S3Client } from "@aws-sdk/client-s3";
+import { GetObjectCommand, HeadObjectCommand, paginateListObjectsV2, type S3Client } from "@aws-sdk/client-s3";
 import { contentPath, type StoredObject } from "./backup-folder.ts";
 import { inParallel } from "./in-parallel.ts";
 
@@ -25,7 +25,8 @@ type Listed = { key: string; etag: string; bytes: number };
 export async function listBucket(s3: S3Client, bucket: string): Promise<Map<string, Listed>> {
   const found = new Map<string, Listed>();
   for await (const page of paginateListObjectsV2({ client: s3 }, { Bucket: bucket })) {
-    for (const { Key: key = "", ETag = "", Size: bytes = 0 } of page.Contents ?? []) {
+    for (const { Key = "", ETag = "", Size: bytes = 0 } of page.Contents ?? []) {
+      const key = await trueKey(s3, bucket, Key);
       // What ends in a slash is a folder as some servers show it.
       if (!key.endsWith("/")) found.set(key, { key, etag: ETag.replaceAll('"', ""), bytes });
     }
@@ -33,10 +34,20 @@ export async function listBucket(s3: S3Client, bucket: string): Promise<Map<stri
   return found;
 }
 
+const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+
+/** s3rver lists "a & b" as "a &amp; b", and then does not find it. */
+async function trueKey(s3: S3Client, bucket: string, listed: string): Promise<string> {
+  const key = listed.replace(/&(amp|lt|gt|quot|apos);/g, (_, name: string) => ENTITIES[name] ?? "");
+  if (key === listed) return key;
+  const there = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key })).catch(() => null);
+  return there === null ? listed : key;
+}
+
 /**
  * Copies a bucket into `folder`, each content once. `known` are the objects of an earlier backup there: what still has
  * the same ETag and size is not fetched again. Objects that vanish meanwhile are left out; the bucket is looked at again
- * until every pointer to a checkpoint leads to one that was copied whole, at most four times.
+ * until all that it lists was copied and every pointer to a checkpoint leads to a whole one, at most four times.
  */
 export async function copyObjects(
   s3: S3Client,
@@ -50,17 +61,25 @@ export async function copyObjects(
     const listed = await listBucket(s3, bucket);
     for (const key of result.objects.keys()) if (!listed.has(key)) result.objects.delete(key);
     const missing = [...listed.values()].filter((object) => !isCopied(folder, object, result.objects.get(object.key)));
+    const vanished: string[] = [];
     let done = 0;
     await inParallel(missing, AT_ONCE, async (object) => {
       const copy = await copyObject(s3, bucket, folder, object.key);
       done += 1;
       detail(`${done} of ${missing.length} objects`);
-      if (copy === null) return void result.objects.delete(object.key);
+      if (copy === null) {
+        vanished.push(object.key);
+        return void result.objects.delete(object.key);
+      }
       result.objects.set(object.key, copy);
       result.copied += 1;
       result.copied_bytes += copy.bytes;
     });
-    result.warnings = brokenPointers(folder, bucket, result.objects);
+    result.warnings = [
+      // Gone by now: then the next look does not list it any more.
+      ...vanished.map((key) => `${key} is listed, but cannot be read`),
+      ...brokenPointers(folder, bucket, result.objects),
+    ];
     if (result.warnings.length === 0) break;
   }
   return result;
@@ -106,10 +125,8 @@ async function keep(folder: string, body: NodeJS.ReadableStream): Promise<{ sha2
     await pipeline(body, count, createWriteStream(fresh, { mode: 0o600, flush: true }));
     const sha256 = hash.digest("hex");
     const path = contentPath(folder, sha256);
-    if (!existsSync(path)) {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-      renameSync(fresh, path);
-    }
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    renameSync(fresh, path);
     return { sha256, bytes };
   } finally {
     rmSync(fresh, { force: true });

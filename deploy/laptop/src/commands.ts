@@ -34,6 +34,7 @@ type Options = {
   frameworks?: string;
   checkout?: string;
   draining?: string;
+  brief?: boolean;
 };
 
 function registerLifecycle(program: Command): void {
@@ -112,20 +113,25 @@ function registerWork(program: Command): void {
   );
   add(program, "test [path]", "every check and every test, or one test file")
     .option("--all-models", "only this: every catalogue model builds, and does a step forward and backward")
+    .option("--compose", "only this: docker-compose.yml from a clean clone, with an upgrade and a restored backup")
     .option("--railway", "only this: the Railway shape, in containers, with a deployment in the middle")
     .option("--kubernetes", "only this: trainers as Jobs and the Helm chart, on a local cluster")
     .action(
-      guarded(async ([path], { json = false, allModels = false, railway = false, kubernetes = false }) => {
-        if (railway) return (await import("./railway.ts")).railway({ json });
-        if (kubernetes) return (await import("./test-kubernetes.ts")).testKubernetes(json);
-        return (await import("./test-run.ts")).testRun({ path: path ?? null, allModels }, json);
-      }),
+      guarded(
+        async ([path], { json = false, allModels = false, railway = false, kubernetes = false, compose = false }) => {
+          if (compose) return (await import("./compose-scenario.ts")).composeScenario(json);
+          if (railway) return (await import("./railway.ts")).railway({ json });
+          if (kubernetes) return (await import("./test-kubernetes.ts")).testKubernetes(json);
+          return (await import("./test-run.ts")).testRun({ path: path ?? null, allModels }, json);
+        },
+      ),
     );
   add(program, "railway-simulation", "the Railway shape in containers on this machine, with the whole scenario")
     .option("--frameworks <names>", "which train, separated by commas; default: all")
     .option("--variant <name>", "cuda (also for CPUs), or cpu, as Railway builds them")
     .option("--checkout <image>", "build nothing: mount this checkout into containers of an image")
-    .option("--draining <seconds>", "how long old workers have, at least 20", "60")
+    .option("--draining <seconds>", "how long old workers have, at least 30", "60")
+    .option("--brief", "trainings and the deployment alone")
     .action(guarded(async (_args, options) => (await import("./railway.ts")).railway(options)));
   add(program, "check", "types, lint, format, contracts, unused code; for Python too").action(
     guarded(async (_args, { json = false }) => (await import("./check.ts")).check(json)),

@@ -54,6 +54,8 @@ function picked(lines: string[], names: string[]): string[] {
 }
 
 function freshValue(name: string, given: string): string {
+  // Elsewhere the engine runs in a machine of its own, where the socket is root's.
+  if (name === "DOCKER_GID" && process.platform !== "linux") return given;
   if (name === "DOCKER_GID") return String(statSync(DOCKER_SOCKET, { throwIfNoEntry: false })?.gid ?? given);
   return given === "" && SECRETS.test(name) ? randomBytes(24).toString("hex") : given;
 }

@@ -2,54 +2,19 @@ import { createHash } from "node:crypto";
 import { request } from "node:http";
 import { join } from "node:path";
 import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
+import { relayedDoors } from "@vision-platform/common/relayed-address";
 import { AGENT_SETTINGS, baseEnvironment, givenSettings, type Settings } from "./config.ts";
 import type { Part } from "./part.ts";
 import { ROOT, type VpPaths } from "./paths.ts";
 
 const ENGINE_SOCKET = "/var/run/docker.sock";
 const ASK_LIMIT_MS = 2_000;
-const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]"]);
-/** What trainers in containers call the servers of this machine. */
-const INSIDE = "vision-platform.internal";
 
 /** The addresses that workers use, and that trainers in containers must reach too. */
-export type Doors = { gateway_url: string; redis_url: string; s3_endpoint: string };
+type Doors = { gateway_url: string; redis_url: string; s3_endpoint: string };
 
 /** The agent as a part of the platform, and what every worker must be told of it. */
 export type LaptopAgent = { part: Part; workerEnv: Record<string, string> };
-
-type Door = { outside: string; inside: string; relay: string };
-
-/**
- * An address of this machine's loopback gets a name of its own, which the agent's relay carries; any other address keeps
- * its name, for certificates and signatures hold for it.
- */
-export function door(name: string, outside: string): Door {
-  const url = new URL(outside);
-  const port = url.port || (url.protocol === "https:" ? "443" : url.protocol.startsWith("redis") ? "6379" : "80");
-  if (!LOOPBACK.has(url.hostname)) return { outside, inside: outside, relay: `${url.hostname}:${port}` };
-  const inside = `${name}.${INSIDE}`;
-  // By its text: the URL class does not change hosts of every scheme, and adds a slash to others.
-  const renamed = outside.replace(url.host, `${inside}:${port}`);
-  return { outside, inside: renamed, relay: `${inside}:${port}=${url.hostname}:${port}` };
-}
-
-/** The workers' settings and the agent's relays for these addresses. */
-export function doorSettings(doors: Doors): { workerEnv: Record<string, string>; relays: string } {
-  const [gateway, redis, s3] = [
-    door("gateway", doors.gateway_url),
-    door("redis", doors.redis_url),
-    door("s3", doors.s3_endpoint),
-  ];
-  return {
-    workerEnv: {
-      TRAINER_GATEWAY_URL: gateway.inside,
-      TRAINER_REDIS_URL: redis.inside,
-      TRAINER_S3_ENDPOINT: s3.inside,
-    },
-    relays: [gateway, redis, s3].map(({ relay }) => relay).join(","),
-  };
-}
 
 /** Answers with the body; rejects when nobody listens there, or the answer is no 200. */
 function ask(socketPath: string, path: string): Promise<string> {
@@ -83,13 +48,13 @@ export async function laptopAgent(settings: Settings, paths: VpPaths, doors: Doo
   const mode = settings.TRAINING_EXECUTION_MODE ?? "auto";
   if (mode !== "docker" && (mode !== "auto" || !(await engineAnswers()))) return null;
   const socket = join(paths.run, "docker-agent.sock");
-  const { workerEnv, relays } = doorSettings(doors);
+  const { worker, RELAYS } = relayedDoors(doors);
   const env = {
     ...baseEnvironment(),
     NODE_ENV: "production",
     DOCKER_AGENT_SOCKET: socket,
     TRAINERS_DIR: join(ROOT, "trainers"),
-    RELAYS: relays,
+    RELAYS,
     LOG_LEVEL: settings.LOG_LEVEL,
     // Checkouts of one machine share its engine, and each counts its jobs from 1.
     PLATFORM_INSTANCE: `laptop-${createHash("sha256").update(paths.dir).digest("hex").slice(0, 8)}`,
@@ -109,5 +74,5 @@ export async function laptopAgent(settings: Settings, paths: VpPaths, doors: Doo
       ),
     address: `unix:${socket}`,
   };
-  return { part, workerEnv: { DOCKER_AGENT_SOCKET: socket, ...workerEnv } };
+  return { part, workerEnv: { DOCKER_AGENT_SOCKET: socket, ...worker } };
 }

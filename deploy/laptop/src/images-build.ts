@@ -12,8 +12,11 @@ import { runTool, ToolError } from "./tool.ts";
 export const VARIANTS = ["cuda", "cpu"] as const;
 export type Variant = (typeof VARIANTS)[number];
 
-/** What every image is stamped with. */
-type Stamp = { version: string; revision: string; source: string; epoch: string };
+/**
+ * What every image is stamped with. Not SOURCE_DATE_EPOCH: each COPY and WORKDIR takes it in, so that every commit would make
+ * torch again.
+ */
+type Stamp = { version: string; revision: string; source: string };
 
 /**
  * Builds images and gives them their tags.
@@ -52,7 +55,7 @@ export function reference(image: Image, settings: ImageSettings): string {
 /** The definition that bake reads; also what people see with `./vp images plan`. */
 export function bakeFile(
   images: Image[],
-  { version, revision, source, epoch }: Stamp,
+  { version, revision, source }: Stamp,
   options: { variant: Variant; settings: ImageSettings; root: string },
 ): object {
   const { BASE_IMAGE, NODE_IMAGE } = options.settings;
@@ -61,7 +64,6 @@ export function bakeFile(
     VERSION: version,
     REVISION: revision,
     SOURCE: source,
-    SOURCE_DATE_EPOCH: epoch,
     ...(BASE_IMAGE ? { BASE_IMAGE } : {}),
     ...(NODE_IMAGE ? { NODE_IMAGE } : {}),
   };
@@ -88,17 +90,8 @@ function platformVersion(): string {
 async function stamp(root: string): Promise<Stamp> {
   const git = async (...args: string[]) =>
     (await runTool("git", args, { env: wholeEnvironment(), cwd: root }).catch(() => "")).trim();
-  const [revision, epoch, remote] = [
-    await git("rev-parse", "HEAD"),
-    await git("log", "-1", "--format=%ct"),
-    await git("remote", "get-url", "origin"),
-  ];
-  return {
-    version: platformVersion(),
-    revision: revision || "unknown",
-    source: withoutUser(remote),
-    epoch: epoch || "0",
-  };
+  const [revision, remote] = [await git("rev-parse", "HEAD"), await git("remote", "get-url", "origin")];
+  return { version: platformVersion(), revision: revision || "unknown", source: withoutUser(remote) };
 }
 
 /** An address that may be read by everybody: no user or password in it; nothing for a path of this machine. */

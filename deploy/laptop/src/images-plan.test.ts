@@ -90,7 +90,7 @@ describe("plans", () => {
     addTrainer("toy", {}, "six==1.17.0\n");
     const [image] = chosenImages(["toy"], root);
     if (!image) throw new Error("no image");
-    const stamp = { version: "1.2.3", revision: "abc", source: "", epoch: "7" };
+    const stamp = { version: "1.2.3", revision: "abc", source: "" };
     expect(bakeFile([image], stamp, { variant: "cpu", settings, root })).toMatchObject({
       target: {
         toy: { tags: ["vision-platform-toy:1.2.3"], args: { VARIANT: "cpu", REVISION: "abc", FRAMEWORK: "toy" } },

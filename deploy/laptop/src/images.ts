@@ -69,7 +69,7 @@ async function test(chosen: Image[], json: boolean): Promise<number> {
 }
 
 function plan(chosen: Image[], options: Options): number {
-  const stamp = { version: "", revision: "", source: "", epoch: "" };
+  const stamp = { version: "", revision: "", source: "" };
   const settings = imageSettings();
   say(JSON.stringify(bakeFile(chosen, stamp, { variant: variantOf(options), settings, root: ROOT }), null, 2));
   return 0;

@@ -12,6 +12,7 @@ type RailwayOptions = {
   variant?: string;
   checkout?: string;
   draining?: string;
+  brief?: boolean;
 };
 
 /**
@@ -30,6 +31,7 @@ export async function railway(options: RailwayOptions): Promise<number> {
     const value = options[name];
     return value === undefined ? [] : [`--${name}`, value];
   });
-  const args = [join(ROOT, "deploy/railway/src/simulate.ts"), ...named, ...(options.json ? ["--json"] : [])];
+  const flags = (["brief", "json"] as const).filter((name) => options[name]).map((name) => `--${name}`);
+  const args = [join(ROOT, "deploy/railway/src/simulate.ts"), ...named, ...flags];
   return await commandRunner(false)(process.execPath, args, { cwd: ROOT, env: wholeEnvironment() });
 }

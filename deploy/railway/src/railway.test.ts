@@ -1,12 +1,17 @@
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
 import { describe, expect, it } from "vitest";
 import { readConfig as readGatewayConfig } from "../../../services/gateway/src/config.ts";
 import { readConfig as readNotifierConfig } from "../../../services/notifier/src/config.ts";
 import { readConfig as readWorkerConfig } from "../../../services/worker/src/config.ts";
+import { openEdge } from "./edge.ts";
 import { buildArguments } from "./images.ts";
 import { connectionsOverIpv4 } from "./isolation.ts";
+import { lengths, SAVING_S } from "./redeploy.ts";
 import { readServiceConfig, readVariables, serviceNames } from "./service-config.ts";
 import { parseVariables, resolveVariables } from "./variables.ts";
 
@@ -114,6 +119,41 @@ describe("resolveVariables", () => {
   it("reads what a person pastes, and says which line it does not understand", () => {
     expect(parseVariables("# why\n\nA=1\nB=x=y\n")).toEqual({ A: "1", B: "x=y" });
     expect(() => parseVariables("export A=1")).toThrow('"export A=1"');
+  });
+});
+
+describe("lengths", () => {
+  it("makes one training end within the draining time and the other far beyond it", () => {
+    const draining = 60;
+    const { short, long } = lengths({ pace: 0.5, deploying: 10, draining });
+    const seconds = (epochs: number) => epochs * 0.5;
+    expect(seconds(short)).toBeGreaterThan(10);
+    expect(seconds(short)).toBeLessThan(10 + draining - SAVING_S - 10);
+    // Even twice as quick.
+    expect(seconds(long) / 2).toBeGreaterThan(10 + draining);
+  });
+});
+
+describe("openEdge", () => {
+  it("sends each connection to one of the targets, and follows them as they change", async () => {
+    const servers = await Promise.all(
+      ["old", "new"].map(async (name) => {
+        const server = createServer((_request, response) => response.end(name));
+        server.listen(0, "127.0.0.1");
+        await once(server, "listening");
+        return { server, port: (server.address() as AddressInfo).port };
+      }),
+    );
+    let targets = [{ host: "127.0.0.1", port: servers[0]?.port ?? 0 }];
+    const edge = await openEdge(() => targets);
+    const ask = async () => await (await fetch(edge.url, { headers: { connection: "close" } })).text();
+    expect(await ask()).toBe("old");
+    targets = [{ host: "127.0.0.1", port: servers[1]?.port ?? 0 }];
+    expect(await ask()).toBe("new");
+    targets = [];
+    await expect(ask()).rejects.toThrow();
+    edge.close();
+    for (const { server } of servers) server.close();
   });
 });
 

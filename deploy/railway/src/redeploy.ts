@@ -23,7 +23,10 @@ export interface Redeployed {
 async function deployAll(project: Project): Promise<{ drained: Promise<Drained[]> }> {
   const deployments = await Promise.all(project.services.map((service) => project.deploy(service)));
   const drained = Promise.all(deployments.map((deployment) => deployment.drained));
-  return { drained: drained.then((all) => all.filter((each) => each !== null)) };
+  const gone = drained.then((all) => all.filter((each) => each !== null));
+  // Whoever waits for it is told; until somebody does, a failure is not the end of the process.
+  gone.catch(() => undefined);
+  return { drained: gone };
 }
 
 export interface RedeployOptions {
@@ -40,10 +43,13 @@ export interface RedeployOptions {
   draining: number;
 }
 
+/** Of the draining time, what trainers have to save. */
+export const SAVING_S = 15;
+
 /** Epochs of a training that ends well within the draining time, and of one that is far from its end by then. */
 export function lengths({ pace, deploying, draining }: Pick<RedeployOptions, "pace" | "deploying" | "draining">) {
   // An epoch is up to twice as quick once the other training is over.
-  const short = Math.max(4, Math.round((deploying + draining * 0.35) / pace));
+  const short = Math.max(4, Math.round((deploying + (draining - SAVING_S) * 0.4) / pace));
   return { short, long: short + Math.round((2.5 * draining + deploying) / pace) };
 }
 

@@ -14,7 +14,8 @@ ones, no shared file system; the whole scenario, and a new deployment of everyth
   --frameworks a,b    which frameworks train (default: ${ALL})
   --variant VARIANT   cuda (also for CPUs; shares the layers of ./vp images build), or cpu, as Railway builds them (default: cuda)
   --checkout IMAGE    builds nothing: the checkout, mounted read-only into containers of IMAGE
-  --draining SECONDS  how long old workers have, at least 20 (default: 60; the committed ones have more)
+  --draining SECONDS  how long old workers have, at least 30 (default: 60; the committed ones have more)
+  --brief             one training for each worker and the deployment; nothing is evaluated, exported or cancelled
   --json              NDJSON for programs
 `;
 
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     variant: { type: "string", default: "cuda" },
     checkout: { type: "string" },
     draining: { type: "string", default: "60" },
+    brief: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -32,12 +34,12 @@ const { values } = parseArgs({
 /** Throws an Error that names the option. */
 function readOptions() {
   const draining = Number(values.draining);
-  if (!Number.isInteger(draining) || draining < 20) throw new Error("--draining: expected whole seconds, at least 20");
+  if (!Number.isInteger(draining) || draining < 30) throw new Error("--draining: expected whole seconds, at least 30");
   const asked = values.frameworks.split(",");
   const unknown = asked.filter((name) => !CASES.some(({ framework }) => framework === name));
   if (unknown.length > 0) throw new Error(`--frameworks: ${unknown.join(", ")} is not known; expected some of ${ALL}`);
-  const { variant, checkout } = values;
-  return { cases: CASES.filter(({ framework }) => asked.includes(framework)), draining, variant, checkout };
+  const { variant, checkout, brief } = values;
+  return { cases: CASES.filter(({ framework }) => asked.includes(framework)), draining, variant, checkout, brief };
 }
 
 if (values.help) {

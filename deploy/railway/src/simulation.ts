@@ -13,7 +13,7 @@ import { checkIsolation, trainersLeft } from "./isolation.ts";
 import { checkAllRecords, secondsPerEpoch } from "./job-record.ts";
 import { startManaged } from "./managed.ts";
 import { Project } from "./project.ts";
-import { redeployWhileTraining } from "./redeploy.ts";
+import { redeployWhileTraining, SAVING_S } from "./redeploy.ts";
 import type { Report } from "./report.ts";
 import { cancelInTheMiddle, type Place, register, trainTwice, upload, useModel } from "./scenario.ts";
 import { serviceNames } from "./service-config.ts";
@@ -29,6 +29,8 @@ export interface SimulationOptions {
   variant: string;
   /** An image to mount the checkout into, instead of building images. */
   checkout: string | undefined;
+  /** Nothing but trainings and the deployment in the middle of them. */
+  brief: boolean;
 }
 
 /** Rejects with what did not hold. The logs of all containers are kept in .vp/logs/railway. */
@@ -89,16 +91,26 @@ async function openProject(
       gateway: { overlapSeconds: 5 },
       notifier: { numReplicas: 2, overlapSeconds: 2 },
     },
-    // Here all containers share one machine's cores: a trainer that stands back would wait for those of the others.
-    extra: Object.fromEntries(workers.map((name) => [name, { DRAIN_S: String(draining), TRAINER_NICE: "0" }])),
+    extra: Object.fromEntries(workers.map((name) => [name, workerSettings(name, draining)])),
   });
+}
+
+function workerSettings(service: string, draining: number): Record<string, string> {
+  return {
+    DRAIN_S: String(draining),
+    DRAIN_GRACE_S: String(SAVING_S),
+    // All containers share this machine's cores: a trainer that stood back would wait for those of the others.
+    TRAINER_NICE: "0",
+    // One framework as with a Redis that makes no users: its trainers tell their events to the gateway.
+    ...(service === "worker-huggingface" ? { EVENTS_MODE: "http" } : {}),
+  };
 }
 
 async function run(
   report: Report,
   containers: Containers,
   project: Project,
-  { cases, draining }: SimulationOptions,
+  { cases, draining, brief }: SimulationOptions,
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "vp-railway-"));
   let viewers: Viewers | undefined;
@@ -122,16 +134,18 @@ async function run(
     viewers = watching;
 
     const trained: { job: Job; place: Place }[] = [];
-    for (const example of cases) trained.push(await trainAndUse(report, person, watching, example, folder));
+    for (const example of cases) trained.push(await trainAndUse(report, person, watching, example, folder, brief));
     const [first] = trained;
     const [example] = cases;
     if (!first || !example) return;
     const { place } = first;
-    await report.step(
-      "a training is cancelled in the middle",
-      () => cancelInTheMiddle(person, watching, place, example),
-      (seconds) => `over after ${seconds.toFixed(1)} s`,
-    );
+    if (!brief) {
+      await report.step(
+        "a training is cancelled in the middle",
+        () => cancelInTheMiddle(person, watching, place, example),
+        (seconds) => `over after ${seconds.toFixed(1)} s`,
+      );
+    }
     const pace = secondsPerEpoch(await allEvents(person, first.job.id));
     await report.step(
       "everything is deployed again while trainings run",
@@ -166,6 +180,7 @@ async function trainAndUse(
   viewers: Viewers,
   example: Case,
   folder: string,
+  brief: boolean,
 ): Promise<{ job: Job; place: Place }> {
   const { framework } = example;
   const place = await report.step(`${framework}: images become a dataset`, () => upload(person, example, folder));
@@ -174,7 +189,7 @@ async function trainAndUse(
     () => trainTwice(person, viewers, place, example),
     ({ primary_metric, metrics }) => `${primary_metric?.name} ${metrics[primary_metric?.name ?? ""]}`,
   );
-  await report.step(`${framework}: evaluate, predict, export`, () => useModel(person, job));
+  if (!brief) await report.step(`${framework}: evaluate, predict, export`, () => useModel(person, job));
   return { job, place };
 }
 

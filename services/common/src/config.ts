@@ -73,6 +73,9 @@ const tracingSchema = z.object({
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: setting.httpUrl
     .optional()
     .describe("the complete address for traces, such as http://127.0.0.1:4318/v1/traces"),
+  /** Read by the exporter itself, as the two are meant: named here, so that every installation hands them on. */
+  OTEL_EXPORTER_OTLP_HEADERS: z.string().optional().describe("name=value,… sent with every request, such as a token"),
+  OTEL_RESOURCE_ATTRIBUTES: z.string().optional().describe("name=value,… said of every span"),
   OTEL_EXPORTER_OTLP_PROTOCOL: z
     .enum(["http/json", "http/protobuf"])
     .optional()

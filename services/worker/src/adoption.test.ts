@@ -176,6 +176,43 @@ describe("a trainer that outlives its worker", () => {
   }, 90_000);
 });
 
+describe("a worker that takes an attempt over", () => {
+  it("counts it among its slots: the next job waits until it is through", async () => {
+    const first = await startWorker({ SLOTS: "1" });
+    const job_id = await platform.submit([
+      { do: "event", type: "phase", data: { name: "training" } },
+      { do: "sleep", ms: 20_000 },
+      { do: "succeed", metrics: { "val/top1": 1 } },
+    ]);
+    await training(job_id);
+    first.kill("SIGKILL");
+    await first.ended;
+    const next = await startWorker({ SLOTS: "1" });
+    await eventually(() => (next.logged().includes("trainer adopted") ? true : undefined));
+    const waiting = await platform.submit([{ do: "succeed", metrics: { "val/top1": 1 } }]);
+    await platform.until(waiting, ({ state }) => state !== "QUEUED", 60_000);
+    expect(await platform.job(job_id)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
+    expect(await platform.until(waiting, over)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
+  }, 120_000);
+});
+
+describe("a worker that is told to keep no trainers", () => {
+  it("lets them save and end with it, and gives their attempts back", async () => {
+    const first = await startWorker({ KEEP_TRAINERS: "false" });
+    const job_id = await platform.submit([
+      { do: "event", type: "phase", data: { name: "training" } },
+      { do: "sleep", ms: 600_000, attempt: 1 },
+      { do: "succeed", metrics: { "val/top1": 1 } },
+    ]);
+    await training(job_id);
+    expect(await first.stop()).toBe(0);
+    expect(isLaunched(job_id)).toBe(false);
+    expect(await platform.job(job_id)).toMatchObject({ state: "QUEUED", attempt: 2 });
+    await startWorker();
+    expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 2 });
+  }, 90_000);
+});
+
 describe("a frozen worker", () => {
   it("does not touch its trainer when it wakes up and another worker has it", async () => {
     const frozen = await startWorker({ WORK_DIR: join(platform.folder, "frozen") });

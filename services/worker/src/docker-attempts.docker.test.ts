@@ -1,5 +1,6 @@
 /** Whole attempts in containers: gateway, Redis, S3, worker, docker agent and engine are real; the trainer follows a script. */
 import { GetObjectCommand } from "@aws-sdk/client-s3";
+import { relayedDoors } from "@vision-platform/common/relayed-address";
 import { attemptLogKey } from "@vision-platform/contracts/names";
 import type Docker from "dockerode";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -23,19 +24,6 @@ const workers: WorkerProcess[] = [];
 
 const over = ({ state }: { state: string }) => ["SUCCEEDED", "FAILED", "CANCELLED"].includes(state);
 const isTraining = ({ phase }: { phase: string | null }) => phase === "training";
-
-/** The platform's servers listen on this machine's loopback: in the trainers' network they have names and relays. */
-function relayed(addresses: Record<string, string>): { settings: Record<string, string>; relays: string } {
-  const all = Object.entries(addresses).map(([name, address]) => {
-    const { host, port } = new URL(address);
-    const inside = `${name.toLowerCase().replaceAll("_", "-")}.test:${port}`;
-    return { name, address: address.replace(host, inside), relay: `${inside}=${host}` };
-  });
-  return {
-    settings: Object.fromEntries(all.map(({ name, address }) => [name, address])),
-    relays: all.map(({ relay }) => relay).join(","),
-  };
-}
 
 async function startWorker(settings: Record<string, string> = {}): Promise<WorkerProcess> {
   const mode = { TRAINING_EXECUTION_MODE: "docker", ...agent.workerSettings, ...doors };
@@ -68,13 +56,10 @@ async function storedLog(job_id: number): Promise<string> {
 describe.skipIf(!there)("attempts in containers", () => {
   beforeAll(async () => {
     platform = await startTestPlatform();
-    const { settings, relays } = relayed({
-      TRAINER_GATEWAY_URL: platform.gateway.url,
-      TRAINER_REDIS_URL: platform.gateway.redis_url,
-      TRAINER_S3_ENDPOINT: testServices().TEST_S3_ENDPOINT,
-    });
-    doors = settings;
-    agent = await startTestAgent({ RELAYS: relays });
+    const { url: gateway_url, redis_url } = platform.gateway;
+    const { worker, RELAYS } = relayedDoors({ gateway_url, redis_url, s3_endpoint: testServices().TEST_S3_ENDPOINT });
+    doors = worker;
+    agent = await startTestAgent({ RELAYS });
   });
   afterEach(async () => {
     for (const worker of workers.splice(0)) {
@@ -95,7 +80,7 @@ describe.skipIf(!there)("attempts in containers", () => {
       await startWorker({ EVENTS_MODE });
       const hello: ScriptStep = { do: "print", text: "hello from the container\n" };
       const job_id = await platform.submit([hello, { do: "steps", count: 50, every_ms: 1 }, SUCCEED]);
-      const job = await platform.until(job_id, over, 60_000);
+      const job = await platform.until(job_id, over, 100_000);
       expect(job).toMatchObject({ state: "SUCCEEDED", metrics: { "val/top1": 0.5 } });
       expect(await steps(job_id)).toEqual(upTo(50));
       expect(await storedLog(job_id)).toContain("hello from the container");
@@ -106,13 +91,13 @@ describe.skipIf(!there)("attempts in containers", () => {
   it("go on when their worker is killed with -9: the next one takes them over, and no event is lost", async () => {
     const first = await startWorker();
     const job_id = await platform.submit([READY, { do: "steps", count: 100, every_ms: 100 }, SUCCEED]);
-    await platform.until(job_id, isTraining, 60_000);
+    await platform.until(job_id, isTraining, 100_000);
     const [container] = await containersOf(job_id);
     first.kill("SIGKILL");
     await first.ended;
     expect((await containersOf(job_id)).map(({ Id, State }) => [Id, State])).toEqual([[container?.Id, "running"]]);
     await startWorker();
-    const job = await platform.until(job_id, over, 60_000);
+    const job = await platform.until(job_id, over, 100_000);
     expect(job).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
     expect(await steps(job_id)).toEqual(upTo(100));
     await untilNoContainer(job_id);
@@ -121,10 +106,10 @@ describe.skipIf(!there)("attempts in containers", () => {
   it("go on from their checkpoint when somebody removes the container", async () => {
     await startWorker();
     const job_id = await platform.submit([READY, { ...FOREVER, attempt: 1 }, SUCCEED]);
-    await platform.until(job_id, isTraining, 60_000);
+    await platform.until(job_id, isTraining, 100_000);
     const [container] = await containersOf(job_id);
     await agent.engine.getContainer(container?.Id ?? "").remove({ force: true });
-    expect(await platform.until(job_id, over, 60_000)).toMatchObject({ state: "SUCCEEDED", attempt: 2 });
+    expect(await platform.until(job_id, over, 100_000)).toMatchObject({ state: "SUCCEEDED", attempt: 2 });
   });
 
   it("fail with OOM_KILLED when memory runs out in a child of the trainer", async () => {
@@ -133,7 +118,7 @@ describe.skipIf(!there)("attempts in containers", () => {
       { do: "child_allocates", mebibytes: 400 },
       { do: "exit", code: 1 },
     ]);
-    const job = await platform.until(job_id, over, 60_000);
+    const job = await platform.until(job_id, over, 100_000);
     expect(job).toMatchObject({ state: "FAILED", failure: { code: "OOM_KILLED" } });
   });
 
@@ -141,7 +126,7 @@ describe.skipIf(!there)("attempts in containers", () => {
     await agent.restart({ IMAGE_TAG: "9.9.9" });
     await startWorker({ IMAGE_TAG: "9.9.9" });
     const job_id = await platform.submit([SUCCEED]);
-    const job = await platform.until(job_id, over, 60_000);
+    const job = await platform.until(job_id, over, 100_000);
     expect(job).toMatchObject({ state: "FAILED", failure: { code: "IMAGE_MISSING" } });
     expect(job.failure?.message).toContain("./vp images build scripted");
     await agent.restart();
@@ -150,7 +135,7 @@ describe.skipIf(!there)("attempts in containers", () => {
   describe("cancelled", () => {
     async function cancelled(job_id: number): Promise<void> {
       await platform.cancel(job_id);
-      expect(await platform.until(job_id, over, 30_000)).toMatchObject({ state: "CANCELLED" });
+      expect(await platform.until(job_id, over, 100_000)).toMatchObject({ state: "CANCELLED" });
       await untilNoContainer(job_id);
     }
 
@@ -171,14 +156,14 @@ describe.skipIf(!there)("attempts in containers", () => {
     it("while the container starts", async () => {
       await startWorker();
       const job_id = await platform.submit([FOREVER]);
-      await platform.until(job_id, ({ state }) => state === "RUNNING", 30_000);
+      await platform.until(job_id, ({ state }) => state === "RUNNING", 100_000);
       await cancelled(job_id);
     });
 
     it("while it trains", async () => {
       await startWorker();
       const job_id = await platform.submit([READY, FOREVER]);
-      await platform.until(job_id, isTraining, 60_000);
+      await platform.until(job_id, isTraining, 100_000);
       await cancelled(job_id);
     });
 
@@ -186,7 +171,7 @@ describe.skipIf(!there)("attempts in containers", () => {
       await startWorker({ GRACE_S: "1" });
       const uploading: ScriptStep = { do: "event", type: "phase", data: { name: "uploading" } };
       const job_id = await platform.submit([{ do: "ignore_sigterm" }, uploading, FOREVER]);
-      await platform.until(job_id, ({ phase }) => phase === "uploading", 60_000);
+      await platform.until(job_id, ({ phase }) => phase === "uploading", 100_000);
       await cancelled(job_id);
     });
   });

@@ -11,7 +11,13 @@ let worker: WorkerProcess;
 let settings: Record<string, string>;
 beforeAll(async () => {
   collector = await startOtlpCollector();
-  settings = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: "100" };
+  // Empty as docker compose gives what nobody has set.
+  const unset = {
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "",
+    OTEL_EXPORTER_OTLP_HEADERS: "",
+    OTEL_EXPORTER_OTLP_PROTOCOL: "",
+  };
+  settings = { ...unset, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: "100" };
   // The gateway's process inherits them.
   Object.assign(process.env, settings);
   platform = await startTestPlatform();

@@ -1,5 +1,7 @@
 /** What Prometheus sees of a worker, beside the process's own figures. Its framework is on every metric. */
+import type { StatsFs } from "node:fs";
 import { statfs } from "node:fs/promises";
+import { askedOnce } from "@vision-platform/common/asked-once";
 import type { Gpu } from "@vision-platform/contracts/api/workers";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
@@ -62,23 +64,22 @@ function addSlotGauges(registry: Registry, { slots, busy }: WorkerFigures): void
 }
 
 function addDiskGauges(registry: Registry, folder: string): void {
-  const registers = [registry];
-  const free = new Gauge({
-    name: "vision_platform_worker_disk_free_bytes",
-    help: "Free where attempts keep their files",
-    registers,
-  });
-  new Gauge({
-    name: "vision_platform_worker_disk_size_bytes",
-    help: "Size of the disk where attempts keep their files",
-    registers,
-    async collect() {
-      const found = await statfs(folder).catch(() => undefined);
-      if (found === undefined) return;
-      free.set(found.bavail * found.bsize);
-      this.set(found.blocks * found.bsize);
-    },
-  });
+  const disk = askedOnce(() => statfs(folder));
+  const add = (name: string, help: string, read: (found: StatsFs) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        const found = await disk();
+        if (found === undefined) this.remove();
+        else this.set(read(found));
+      },
+    });
+  const free = "Free where attempts keep their files";
+  add("vision_platform_worker_disk_free_bytes", free, ({ bavail, bsize }) => bavail * bsize);
+  const size = "Size of the disk where attempts keep their files";
+  add("vision_platform_worker_disk_size_bytes", size, ({ blocks, bsize }) => blocks * bsize);
 }
 
 /** One series for each GPU or MIG instance; nothing where there is none. */

@@ -1,38 +1,27 @@
 /** The worker service: its parts, put together. */
-import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:http";
-import { hostname } from "node:os";
-import { createApiClient } from "@vision-platform/common/api-client";
 import { createHealth } from "@vision-platform/common/health";
 import { closeServer, listen } from "@vision-platform/common/lifecycle";
 import type { Logger } from "@vision-platform/common/logger";
 import { checkRedis, connectRedis } from "@vision-platform/common/redis";
-import { checkBucket, createS3Client } from "@vision-platform/common/s3";
+import { checkBucket } from "@vision-platform/common/s3";
 import { CONTROL_CHANNEL } from "@vision-platform/contracts/names";
 import express from "express";
 import type { Redis } from "ioredis";
 import type { WorkerConfig } from "./config.ts";
 import { drainPlan, upTo } from "./drain.ts";
-import { createStreamAccess } from "./events/stream-access.ts";
-import { clusterGpus, type Gpus, noGpus, watchGpus } from "./gpus/gpus.ts";
 import { type Heartbeat, startHeartbeat } from "./heartbeat.ts";
 import { startIntake } from "./intake/queue-intake.ts";
-import { type ChosenLauncher, chooseLauncher } from "./launchers/choose-launcher.ts";
-import { threadsPerTrainer } from "./launchers/cpu-share.ts";
-import { createSubprocessLauncher } from "./launchers/subprocess.ts";
+import { chooseLauncher } from "./launchers/choose-launcher.ts";
 import { installedCommand } from "./launchers/trainer-command.ts";
-import { createTrainerProgram, type TrainerProgram } from "./launchers/trainer-program.ts";
-import { createAttemptRecords } from "./records/attempt-record.ts";
+import { makeParts } from "./make-parts.ts";
 import { recoverOrphans } from "./records/recovery.ts";
 import { startAdoption } from "./supervision/adoption.ts";
 import { cacheFolder } from "./supervision/attempt-directory.ts";
 import { createSupervisor, type Supervisor } from "./supervision/supervisor.ts";
 import { createWorkerMetrics } from "./worker-metrics.ts";
 import type { WorkerParts } from "./worker-parts.ts";
-
-/** A read must fail rather than hang when its connection died in silence. */
-const READER_OPTIONS = { maxRetriesPerRequest: 1, commandTimeout: 5_000 };
 
 export interface WorkerService {
   /** Where /health, /ready and /metrics are. */
@@ -76,64 +65,6 @@ function checks(parts: Pick<WorkerParts, "redis" | "s3" | "config">, heartbeat: 
     gateway: async () => heartbeat()?.check(),
     redis: () => checkRedis(parts.redis),
     storage: () => checkBucket(parts.s3, parts.config.STORAGE_BUCKET),
-  };
-}
-
-/** A manifest that is missing or wrong is said with the attempt that it fails. */
-function usesGpus(program: TrainerProgram): boolean {
-  try {
-    return program.usesGpus();
-  } catch {
-    return true;
-  }
-}
-
-async function findGpus(
-  config: WorkerConfig,
-  program: TrainerProgram,
-  launcher: string,
-  logger: Logger,
-): Promise<Gpus> {
-  if (!usesGpus(program)) return noGpus();
-  return launcher === "kubernetes" ? clusterGpus() : await watchGpus(config, logger);
-}
-
-async function makeParts(
-  config: WorkerConfig,
-  logger: Logger,
-  choose: typeof chooseLauncher,
-): Promise<Omit<WorkerParts, "metrics" | "outOfTime">> {
-  const program = createTrainerProgram(config);
-  const { launcher, reason }: ChosenLauncher = await choose(config, program.image, logger);
-  const redis = connectRedis(config.REDIS_URL, "command", { enableOfflineQueue: true });
-  const host = hostname();
-  return {
-    config,
-    workerId: `${host}/${config.FRAMEWORK}/${randomBytes(4).toString("hex")}`,
-    host,
-    client: createApiClient(config.GATEWAY_URL, config.INTERNAL_TOKEN),
-    redis,
-    connectReader: () => connectRedis(config.REDIS_URL, "blocking", READER_OPTIONS),
-    s3: createS3Client(config),
-    access: createStreamAccess(
-      redis,
-      config.TRAINER_REDIS_URL ?? config.REDIS_URL,
-      config.EVENTS_MODE,
-      config.INTERNAL_TOKEN,
-      logger,
-    ),
-    launcher,
-    launcherReason: reason,
-    processes: launcher.name === "subprocess" ? launcher : createSubprocessLauncher(config),
-    program,
-    gpus: await findGpus(config, program, launcher.name, logger),
-    records: createAttemptRecords(config.WORK_DIR),
-    // Where trainers get cores of their own, those of the worker say nothing.
-    threads:
-      config.TRAINER_CPUS === undefined
-        ? threadsPerTrainer(config.SLOTS)
-        : Math.max(1, Math.floor(config.TRAINER_CPUS)),
-    logger,
   };
 }
 

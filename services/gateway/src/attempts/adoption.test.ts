@@ -12,7 +12,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { event, type JobWorld, startJobWorld } from "../jobs/job-testing.ts";
 import { sweepLostAttempts } from "../reconcile/sweep.ts";
-import { extendAllLeases } from "./attempts.repository.ts";
+import { extendAllLeases } from "./leases.repository.ts";
 
 let world: JobWorld;
 beforeAll(async () => {

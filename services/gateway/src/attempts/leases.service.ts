@@ -15,22 +15,19 @@ import { appendEvent } from "../events/event-log.repository.ts";
 import type { JobsGateway } from "../jobs/job-parts.ts";
 import { transition } from "../jobs/transition.repository.ts";
 import { attemptSpec } from "./attempt-spec.ts";
+import { type AttemptKey, type JobAndAttempt, lockAttempt, readAttempt } from "./attempts.repository.ts";
+import { checkFence } from "./fence.ts";
+import { chooseGpus } from "./gpu-choice.ts";
 import {
-  type AttemptKey,
   dropLease,
-  type JobAndAttempt,
   leaseState,
-  lockAttempt,
   lockGpus,
   logOffset,
   noteWaiting,
   passLease,
-  readAttempt,
   renewLease,
   takeLease,
-} from "./attempts.repository.ts";
-import { checkFence } from "./fence.ts";
-import { chooseGpus } from "./gpu-choice.ts";
+} from "./leases.repository.ts";
 import { findWeights } from "./weights.ts";
 import { gpuUsers } from "./workers.repository.ts";
 

@@ -1,5 +1,5 @@
 /** Makes true again what was forgotten: queues that lost a job, attempts that lost their worker. */
-import { extendAllLeases } from "../attempts/attempts.repository.ts";
+import { extendAllLeases } from "../attempts/leases.repository.ts";
 import { forgetOldWorkers } from "../attempts/workers.repository.ts";
 import type { JobsGateway } from "../jobs/job-parts.ts";
 import { asLeader, waitingJobs } from "./reconcile.repository.ts";

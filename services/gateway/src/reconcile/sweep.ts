@@ -1,6 +1,7 @@
 /** Ends attempts whose worker stopped renewing, and moves their jobs on. */
-import { expiredLeases, leaseState, lockAttempt } from "../attempts/attempts.repository.ts";
+import { lockAttempt } from "../attempts/attempts.repository.ts";
 import { endAttempt } from "../attempts/end-attempt.ts";
+import { expiredLeases, leaseState } from "../attempts/leases.repository.ts";
 import { nothingSaid } from "../events/announcements.ts";
 import type { JobsGateway } from "../jobs/job-parts.ts";
 

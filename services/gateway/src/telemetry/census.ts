@@ -1,30 +1,20 @@
 /** What Prometheus and an autoscaler see of jobs, attempts and workers: figures of the database, the same in every gateway. */
+import { askedOnce } from "@vision-platform/common/asked-once";
 import { JOB_STATES } from "@vision-platform/contracts/job-state";
 import { Gauge, type Registry } from "prom-client";
 import type { Db } from "../db/db.ts";
-import { type Census, type FrameworkCensus, takeCensus } from "./census.repository.ts";
+import { type FrameworkCensus, takeCensus } from "./census.repository.ts";
 
 /** Several who ask within this time share one look at the database. */
 const FRESH_MS = 5_000;
 const NOBODY: Omit<FrameworkCensus, "framework"> = { waiting: 0, running: 0, oldest_waiting_s: 0, workers: 0 };
 
-/** Asks at most every five seconds; a look that failed is tried again by the next who asks. */
-function shared(db: Db): () => Promise<Census> {
-  let taken = Number.NEGATIVE_INFINITY;
-  let last: Promise<Census> | undefined;
-  return () => {
-    if (last === undefined || performance.now() - taken > FRESH_MS) {
-      taken = performance.now();
-      last = takeCensus(db);
-      last.catch(() => (last = undefined));
-    }
-    return last;
-  };
-}
-
-/** `frameworks` are shown also when they have nothing to do: an autoscaler needs the zero. */
+/**
+ * `frameworks` are shown also when they have nothing to do: an autoscaler needs the zero. While Postgres does not answer
+ * nothing is shown: the other metrics must be told all the same, that of the missing part first of all.
+ */
 export function addCensusGauges(db: Db, registry: Registry, frameworks: readonly string[]): void {
-  const census = shared(db);
+  const census = askedOnce(() => takeCensus(db), { freshMs: FRESH_MS });
   const registers = [registry];
   const perFramework = (name: string, help: string, read: (found: Omit<FrameworkCensus, "framework">) => number) =>
     new Gauge({
@@ -34,7 +24,9 @@ export function addCensusGauges(db: Db, registry: Registry, frameworks: readonly
       registers,
       async collect() {
         this.reset();
-        const found = new Map((await census()).frameworks.map((each) => [each.framework, each]));
+        const taken = await census();
+        if (taken === undefined) return;
+        const found = new Map(taken.frameworks.map((each) => [each.framework, each]));
         for (const framework of new Set([...frameworks, ...found.keys()])) {
           this.set({ framework }, read(found.get(framework) ?? NOBODY));
         }
@@ -53,7 +45,9 @@ export function addCensusGauges(db: Db, registry: Registry, frameworks: readonly
     help: "Attempts whose worker has not renewed its lease three times",
     registers,
     async collect() {
-      this.set((await census()).leases_near_expiry);
+      const taken = await census();
+      if (taken === undefined) this.remove();
+      else this.set(taken.leases_near_expiry);
     },
   });
   new Gauge({
@@ -62,7 +56,9 @@ export function addCensusGauges(db: Db, registry: Registry, frameworks: readonly
     labelNames: ["state"],
     registers,
     async collect() {
-      const { states } = await census();
+      this.reset();
+      const states = (await census())?.states;
+      if (states === undefined) return;
       for (const state of JOB_STATES) this.set({ state }, states.find((each) => each.state === state)?.jobs ?? 0);
     },
   });

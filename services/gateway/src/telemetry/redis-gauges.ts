@@ -1,4 +1,5 @@
 /** What must hold of Redis, so that a queue loses nothing: seen here, because every installation has a gateway. */
+import { askedOnce } from "@vision-platform/common/asked-once";
 import type { Redis } from "ioredis";
 import { Gauge, type Registry } from "prom-client";
 
@@ -35,22 +36,25 @@ const GAUGES: Record<string, { help: string; read: Read }> = {
 /** `redis`: a command connection, which fails at once while Redis is away. */
 export function addRedisGauges(redis: Redis, registry: Registry): void {
   const registers = [registry];
-  const gauges = Object.entries(GAUGES).map(([name, { help, read }]) => ({
-    gauge: new Gauge({ name, help, registers }),
-    read,
-  }));
+  const info = askedOnce(async () => `${await redis.info("memory")}\n${await redis.info("persistence")}`);
+  for (const [name, { help, read }] of Object.entries(GAUGES)) {
+    new Gauge({
+      name,
+      help,
+      registers,
+      async collect() {
+        const answer = await info();
+        if (answer === undefined) this.remove();
+        else this.set(read(answer));
+      },
+    });
+  }
   new Gauge({
     name: "vision_platform_redis_up",
     help: "1 while Redis answers this gateway",
     registers,
     async collect() {
-      try {
-        const info = `${await redis.info("memory")}\n${await redis.info("persistence")}`;
-        for (const { gauge, read } of gauges) gauge.set(read(info));
-        this.set(1);
-      } catch {
-        this.set(0);
-      }
+      this.set((await info()) === undefined ? 0 : 1);
     },
   });
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const PYTHON = join(import.meta.dirname, "../../../../.vp/envs/mlflow/bin/python");
-const START_MS = 60_000;
+const START_MS = 180_000;
 
 export interface MlflowServer {
   url: string;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { cancelJob } from "@vision-platform/contracts/api/jobs";
+import { cancelJob, getJob } from "@vision-platform/contracts/api/jobs";
 import { Registry } from "prom-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -72,7 +72,7 @@ async function deliver(job: Claimed, src_seq: number): Promise<void> {
 beforeAll(async () => {
   [world, mlflow] = await Promise.all([startJobWorld({ background: false }), mlflowServer()]);
   await mlflow.start();
-}, 90_000);
+}, 240_000);
 afterAll(async () => {
   await Promise.all(trackers.map((tracker) => tracker.stop()));
   await Promise.all([mlflow?.remove(), world?.stop()]);
@@ -88,6 +88,8 @@ describe("MLflow", { timeout: 90_000 }, () => {
     ]);
     const running = await runWith(job.job_id, "RUNNING");
     expect(running.info.run_name).toBe("first training");
+    const shown = await world.owner.call(getJob, { params: { job_id: job.job_id } });
+    expect(shown.mlflow_run_id).toBe(running.info.run_id);
     await job.push([metrics(3, 2, { "train/loss": 1.5, "val/top1": 0.75, "val/loss": null })]);
     await deliver(job, 4);
 

@@ -191,7 +191,9 @@ function addGauges(health: Pick<Health, "registry">, db: Pool, answers: () => bo
     help: "Trainings with news that MLflow has not been told yet",
     registers,
     async collect() {
-      this.set(await countUntold(db));
+      const untold = await countUntold(db).catch(() => undefined);
+      if (untold === undefined) this.remove();
+      else this.set(untold);
     },
   });
 }

@@ -51,7 +51,7 @@ export function startIntake({ framework, slots, redis, supervisor, logger }: Int
     const payload = Payload.safeParse(job.data);
     if (!payload.success) return logger.error({ id: job.id }, "not an attempt; left out");
     if (closing) return await putBack(job, token);
-    if (taken >= room) return await putBack(job, token, FULL_DELAY_MS);
+    if (taken + supervisor.adopted >= slots) return await putBack(job, token, FULL_DELAY_MS);
     const { job_id, attempt, traceparent } = payload.data;
     taken += 1;
     try {

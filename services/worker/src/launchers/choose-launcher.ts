@@ -1,5 +1,6 @@
 /** Which launcher a worker works with: said by TRAINING_EXECUTION_MODE, or found out once when the worker starts. */
 import { existsSync } from "node:fs";
+import { ConfigError } from "@vision-platform/common/config";
 import type { Logger } from "@vision-platform/common/logger";
 import type { LauncherName } from "@vision-platform/contracts/api/workers";
 import type { WorkerConfig } from "../config.ts";
@@ -10,6 +11,9 @@ import { createSubprocessLauncher } from "./subprocess.ts";
 /** Every pod of a service account that may speak to its cluster has this file. */
 const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
+const NO_AGENT =
+  "DOCKER_AGENT_SOCKET: it is not set; expected the path of the docker agent's socket, because TRAINING_EXECUTION_MODE is docker";
+
 export interface ChosenLauncher {
   launcher: Launcher;
   /** In words for people. */
@@ -17,7 +21,10 @@ export interface ChosenLauncher {
 }
 
 async function create(name: LauncherName, config: WorkerConfig, logger: Logger): Promise<Launcher> {
-  if (name === "docker") return createDockerLauncher(config, logger);
+  if (name === "docker") {
+    if (config.DOCKER_AGENT_SOCKET === undefined) throw new ConfigError("worker", [NO_AGENT]);
+    return createDockerLauncher(config, logger);
+  }
   if (name === "subprocess") return createSubprocessLauncher(config);
   // Its client takes most of a second and 80 MB: only those who need it load it.
   const { createKubernetesLauncher } = await import("./kubernetes/kubernetes-launcher.ts");
@@ -29,8 +36,13 @@ async function decide(config: WorkerConfig, image: () => string): Promise<{ name
   if (mode !== "auto") return { name: mode, reason: `TRAINING_EXECUTION_MODE=${mode}` };
   if (existsSync(SERVICE_ACCOUNT_TOKEN)) return { name: "kubernetes", reason: "the worker runs in a cluster" };
   if (config.DOCKER_AGENT_SOCKET === undefined) return { name: "subprocess", reason: "no docker agent is configured" };
-  const docker = await probeDocker(config, image());
-  return { name: docker.ready ? "docker" : "subprocess", reason: docker.reason };
+  try {
+    const docker = await probeDocker(config, image());
+    return { name: docker.ready ? "docker" : "subprocess", reason: docker.reason };
+  } catch (error) {
+    // Without its manifest nobody knows the image; the first attempt will say what is wrong with it.
+    return { name: "subprocess", reason: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /**

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { expect, it } from "vitest";
 import { createLineSplitter, MAX_MESSAGE_CHARACTERS, MAX_MESSAGES, readLine, toMessages } from "./log-lines.ts";
 
@@ -22,16 +21,13 @@ it("counts bytes, not characters, and puts together what was torn within one", (
 });
 
 it("gives the same lines and ends wherever a second reader goes on", () => {
-  const line = fc.string({ maxLength: 40 }).map((text) => text.replaceAll(/[\r\n]/g, " "));
-  fc.assert(
-    fc.property(fc.array(line, { maxLength: 20 }), fc.nat(), (all, cut) => {
-      const file = bytes(all.map((text) => `${text}\n`).join(""));
-      const whole = createLineSplitter().feed(file);
-      const first = createLineSplitter().feed(file.subarray(0, cut % (file.length + 1)));
-      const from = first.at(-1)?.offset ?? 0;
-      expect([...first, ...createLineSplitter(from).feed(file.subarray(from))]).toEqual(whole);
-    }),
-  );
+  const file = bytes("one\n\ntwo with ümlauts and 日本語\n10%\r20%\r\n{}\nno end");
+  const whole = createLineSplitter().feed(file);
+  for (let cut = 0; cut <= file.length; cut += 1) {
+    const first = createLineSplitter().feed(file.subarray(0, cut));
+    const from = first.at(-1)?.offset ?? 0;
+    expect([...first, ...createLineSplitter(from).feed(file.subarray(from))]).toEqual(whole);
+  }
 });
 
 it("keeps of a progress bar only what stood there at the end", () => {

@@ -44,9 +44,9 @@ const TABLE: [string, Partial<Ending>, string, string?][] = [
     "cancelled",
   ],
   [
-    "preempted, checkpoint saved",
+    "the worker was stopped, checkpoint saved",
     { terminal: stopped("preempted"), stopReason: "preempted", ...exit(21) },
-    "preempted",
+    "interrupted",
     "PREEMPTED",
   ],
   ["its own clock", { terminal: stopped("timeout"), ...exit(22) }, "failed", "TIME_LIMIT"],

@@ -57,6 +57,8 @@ function byTerminalEvent(terminal: TerminalEvent, ending: Ending): Decision {
   }
   const reason = String(terminal.data.reason);
   if (reason === "timeout" || ending.stopReason === "timeout") return stoppedOnRequest("timeout");
+  // Our own stop, whichever road the trainer's last word took: the gateway does not count it as a failure.
+  if (ending.stopReason === "preempted") return stoppedOnRequest("preempted");
   // "cancelled" without our asking: somebody else sent it SIGTERM. It saved its state, so it can go on.
   return decision("preempted", "PREEMPTED", "The trainer was asked to stop and saved a checkpoint.");
 }

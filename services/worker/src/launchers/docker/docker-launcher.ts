@@ -147,8 +147,8 @@ export function createDockerLauncher(config: Settings, logger: Logger): Launcher
       return { LANG: "C.UTF-8", HOME: "/work", TMPDIR: "/tmp", CACHE_DIR: "/cache", PYTHONUNBUFFERED: "1" };
     },
     async find() {
-      const found = await listed();
-      return found.map(({ ids, identity }) => ({ ...ids, identity }));
+      const started = (await listed()).filter(({ state }) => state !== "made");
+      return started.map(({ ids, identity }) => ({ ...ids, identity }));
     },
     async launch(spec) {
       const ids = { job_id: spec.job_id, attempt: spec.attempt };

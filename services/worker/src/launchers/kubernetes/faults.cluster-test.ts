@@ -92,6 +92,8 @@ describe("a worker killed with -9", () => {
     await first.ended;
     await sleep(2_000);
     await startWorker();
+    const adopted = await jobOf(job_id, 1);
+    expect(adopted?.metadata?.uid).toBe(launched?.metadata?.uid ?? "none");
     expect(await untilOver(job_id)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
     const events = await on.platform.events(job_id);
     const steps = events.filter(({ type }) => type === "progress").map(({ data }) => data.step);
@@ -99,7 +101,22 @@ describe("a worker killed with -9", () => {
     const log = events.filter(({ type }) => type === "log").map(({ data }) => String(data.message));
     expect(log.join("\n").match(/before/g)).toHaveLength(1);
     expect(log.join("\n").match(/after/g)).toHaveLength(1);
-    expect(launched?.metadata?.uid).toBeDefined();
+    expect(await outcomes(job_id)).toEqual(["succeeded"]);
+    await untilClean();
+  });
+});
+
+describe("a worker that is stopped", () => {
+  it("ends at once, its Job runs on, and the next worker brings it to its end", async () => {
+    const first = await startWorker();
+    const job_id = await on.platform.submit([TRAINING, { do: "steps", count: 120, every_ms: 100 }, SUCCEED]);
+    await untilTraining(job_id);
+    expect(await first.stop()).toBe(0);
+    expect((await jobOf(job_id, 1))?.status?.active).toBe(1);
+    await startWorker();
+    expect(await untilOver(job_id)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
+    const steps = (await on.platform.events(job_id)).filter(({ type }) => type === "progress");
+    expect(steps.map(({ data }) => data.step)).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
     expect(await outcomes(job_id)).toEqual(["succeeded"]);
     await untilClean();
   });

@@ -160,6 +160,7 @@ export function secretObject(scope: Scope, spec: LaunchSpec, jobUid: string): V1
       labels: labelsOf(scope, spec),
       ownerReferences: [{ apiVersion: "batch/v1", kind: "Job", name, uid: jobUid, controller: true }],
     },
-    stringData: { ...spec.env },
+    // Which GPUs it sees is the cluster's to say.
+    stringData: Object.fromEntries(Object.entries(spec.env).filter(([name]) => name !== "CUDA_VISIBLE_DEVICES")),
   };
 }

@@ -15,13 +15,14 @@ import { followTrainerPod, type TrainerPod } from "./trainer-pod.ts";
 import { readSettings } from "./trainer-settings.ts";
 import { sendTerm } from "./trainer-signal.ts";
 
-/** Where trainers' programs and their Python environment lie in every image. */
+/** Where trainers' programs lie in every image. */
 const PROGRAMS = "/opt/vision-platform/trainers";
-const ENVIRONMENT_BIN = "/opt/trainer/bin";
 /** Kubernetes kills two seconds after a deletion at the earliest, and then has to tell. */
 const KILL_LIMIT_MS = 60_000;
 const REMOVE_LIMIT_MS = 60_000;
 const POLL_MS = 150;
+/** Conditions of a Job that is over. */
+const ENDS = ["Failed", "Complete"];
 
 /** A program named by a relative path lies in the trainer's own folder. */
 function inImage(spec: LaunchSpec): LaunchSpec {
@@ -128,6 +129,17 @@ export function createKubernetesLauncher(config: WorkerConfig, logger: Logger): 
     }
   }
 
+  /** Its worker may have died before the trainer ran: the limits of waiting hold all the same. */
+  function finishStart(trainer: TrainerPod): void {
+    const unheard = { signal: new AbortController().signal, onWaiting: () => undefined };
+    untilStarted(cluster, trainer, unheard, settings)
+      .catch(async (error: unknown) => {
+        logger.warn({ err: error, job: trainer.jobName }, "an adopted trainer does not start: it is ended");
+        await kill(trainer);
+      })
+      .catch((error: unknown) => logger.warn({ err: error, job: trainer.jobName }, "a pod was not ended"));
+  }
+
   async function ask(trainer: TrainerPod): Promise<void> {
     if (trainer.isOver()) return;
     const pod = trainer.pod();
@@ -146,8 +158,8 @@ export function createKubernetesLauncher(config: WorkerConfig, logger: Logger): 
   return {
     name: "kubernetes",
     outlivesWorker: true,
+    // The PATH is the image's own.
     surroundings: () => ({
-      PATH: `${ENVIRONMENT_BIN}:/usr/local/bin:/usr/bin:/bin`,
       HOME: FOLDERS.work,
       TMPDIR: FOLDERS.tmp,
       CACHE_DIR: FOLDERS.cache,
@@ -173,9 +185,10 @@ export function createKubernetesLauncher(config: WorkerConfig, logger: Logger): 
       if (job === undefined || attemptOf(job.metadata)?.identity.marker !== identity.marker) return null;
       if (job.metadata?.deletionTimestamp !== undefined) return null;
       const trainer = follow(ids, job, directory);
-      const isFinished = job.status?.conditions?.some(({ type, status }) => type === "Failed" && status === "True");
-      // A failed Job without a pod has nothing more to tell.
-      if (isFinished && !trainer.pod()) await trainer.news(2_000).then(() => trainer.pod() ?? trainer.vanished());
+      const ends = job.status?.conditions?.filter(({ type, status }) => ENDS.includes(type) && status === "True");
+      // A finished Job without a pod has nothing more to tell.
+      if (ends?.length && !trainer.pod()) await trainer.news(2_000).then(() => trainer.pod() ?? trainer.vanished());
+      finishStart(trainer);
       return trainer;
     },
     stop: (trainer, signal) => (signal === "SIGKILL" ? kill(trainer as TrainerPod) : ask(trainer as TrainerPod)),

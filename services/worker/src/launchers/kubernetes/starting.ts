@@ -74,7 +74,7 @@ function createExplainer(cluster: Cluster, trainer: TrainerPod) {
 export async function untilStarted(
   cluster: Cluster,
   trainer: TrainerPod,
-  spec: LaunchSpec,
+  spec: Pick<LaunchSpec, "signal" | "onWaiting">,
   settings: KubernetesSettings,
 ): Promise<void> {
   const limits = limitsOf(settings);

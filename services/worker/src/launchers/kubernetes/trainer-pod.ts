@@ -20,13 +20,9 @@ export interface TrainerPod extends Trainer {
   pod(): V1Pod | undefined;
   /** Resolves with the next news, or after `limitMs`. */
   news(limitMs: number): Promise<void>;
-  /** How the trainer's container ended. */
-  readonly ended: Promise<Exit>;
-  /** The same, once its log is complete. */
+  /** How the trainer ended, once its log is complete. */
   readonly exit: Promise<Exit>;
   isOver(): boolean;
-  /** There is no such pod any more, or nothing runs in it. */
-  isGone(): boolean;
   /** From now on its end is our doing, and no accident. */
   expectKill(): void;
   /** For a pod that nobody heard of: there is none. */
@@ -116,10 +112,8 @@ export function followTrainerPod(options: FollowOptions): TrainerPod {
       await Promise.race([next.promise, limit.promise]);
       clearTimeout(timer);
     },
-    ended: ended.promise,
     exit,
     isOver: () => over,
-    isGone: () => gone || (last !== undefined && over && exitOf(last) !== null),
     expectKill: () => {
       killing = true;
     },

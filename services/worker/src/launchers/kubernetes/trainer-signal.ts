@@ -5,16 +5,31 @@
  * connection in those seconds never learns how the trainer ended. So the signal is sent from inside, and the pod stays.
  */
 import { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Exec, type V1Status } from "@kubernetes/client-node";
 import type { Cluster } from "./cluster.ts";
 import { CONTAINER } from "./names.ts";
 
 const LIMIT_MS = 10_000;
+const TRIES = 4;
+const PAUSE_MS = 1_000;
+const NO_CONNECTION = /ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|socket|no connection/i;
 /** The first process passes it on to the trainer (tini), or is the trainer. */
 const COMMAND = ["/bin/sh", "-c", "kill -TERM 1"];
 
-/** `sent`, or why not: `unknown` when it may have arrived all the same. Never rejects. */
-export async function sendTerm(cluster: Cluster, pod: string): Promise<"sent" | "unknown" | { refused: string }> {
+/** `unknown`: it may have arrived all the same, and a second one would mean "at once". */
+type Delivery = "sent" | "unknown" | { refused: string };
+
+/** Tries again while there is no connection at all. Never rejects. */
+export async function sendTerm(cluster: Cluster, pod: string): Promise<Delivery> {
+  for (let tries = 1; ; tries += 1) {
+    const delivery = await sendOnce(cluster, pod);
+    if (typeof delivery === "string" || tries === TRIES || !NO_CONNECTION.test(delivery.refused)) return delivery;
+    await sleep(PAUSE_MS);
+  }
+}
+
+async function sendOnce(cluster: Cluster, pod: string): Promise<Delivery> {
   let said = "";
   const output = new Writable({
     write(piece, _encoding, done) {

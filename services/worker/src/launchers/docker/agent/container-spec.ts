@@ -1,4 +1,5 @@
 /** The engine's create request of a launch: the whole enclosure of a trainer, in one place. */
+import { availableParallelism } from "node:os";
 import type Docker from "dockerode";
 import type { AgentConfig } from "./config.ts";
 import { launchLabels } from "./labels.ts";
@@ -12,6 +13,7 @@ export const LOG_FILES = 4;
 const OOM_SCORE = 500;
 /** The weight of a container that does not stand back. */
 const FULL_CPU_SHARES = 1_024;
+const MAX_CPU_SHARES = 262_144;
 
 export interface Surroundings {
   reference: string;
@@ -25,9 +27,12 @@ function tmpfs(size: number, mode: string): string {
   return `rw,nosuid,nodev,exec,size=${size},mode=${mode},uid=${USER_ID},gid=${USER_ID}`;
 }
 
-/** Each step of nice is worth a fifth of the processor time, as the kernel's own table has it. */
-function cpuShares(nice: number): number {
-  return Math.max(2, Math.round(FULL_CPU_SHARES * 0.8 ** nice));
+/**
+ * Each step of nice is worth a fifth of the processor time, as the kernel's own table has it. A container has one weight
+ * for all its threads together, where processes have one each: so it is that of as many as it has cores.
+ */
+function cpuShares(nice: number, cores: number): number {
+  return Math.min(MAX_CPU_SHARES, Math.max(2, Math.round(FULL_CPU_SHARES * 0.8 ** nice * Math.max(1, cores))));
 }
 
 function environment(request: LaunchRequest): string[] {
@@ -42,7 +47,7 @@ function limits(request: LaunchRequest, config: AgentConfig): Docker.HostConfig 
     // The same figure twice: no swap.
     ...(memory_bytes === undefined ? {} : { Memory: memory_bytes, MemorySwap: memory_bytes }),
     ...(cpus === undefined ? {} : { NanoCpus: Math.round(cpus * 1e9) }),
-    CpuShares: cpuShares(request.nice),
+    CpuShares: cpuShares(request.nice, cpus ?? availableParallelism()),
     PidsLimit: config.PIDS_LIMIT,
     ShmSize: request.shm_bytes,
     OomScoreAdj: OOM_SCORE,

@@ -57,7 +57,10 @@ async function removeAll(engine: Docker, instance: string): Promise<void> {
 }
 
 /** Needs an engine and the worker's image. Stop it in `afterAll`. */
-export async function startTestAgent(given: Record<string, string> = {}): Promise<TestAgent> {
+export async function startTestAgent(
+  given: Record<string, string> = {},
+  engineSocket: string = ENGINE_SOCKET,
+): Promise<TestAgent> {
   const folder = mkdtempSync(join(tmpdir(), "vp-agent-"));
   const instance = `test-${randomBytes(4).toString("hex")}`;
   const trainersDir = join(folder, "trainers");
@@ -67,14 +70,14 @@ export async function startTestAgent(given: Record<string, string> = {}): Promis
   const socket = join(folder, "agent.sock");
   const settings = {
     DOCKER_AGENT_SOCKET: socket,
-    DOCKER_HOST: `unix://${ENGINE_SOCKET}`,
+    DOCKER_HOST: `unix://${engineSocket}`,
     PLATFORM_INSTANCE: instance,
     TRAINERS_DIR: trainersDir,
     IMAGE_TAG,
     MIN_FREE_BYTES: "0",
     ...given,
   };
-  const engine = connectEngine(ENGINE_SOCKET);
+  const engine = connectEngine(engineSocket);
   const lines: string[] = [];
   let child: ReturnType<typeof launch> | undefined;
 

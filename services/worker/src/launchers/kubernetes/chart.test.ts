@@ -6,12 +6,14 @@ import { join } from "node:path";
 import * as kubernetes from "@kubernetes/client-node";
 import { afterAll, describe, expect, it } from "vitest";
 
-const CHART = join(import.meta.dirname, "vision-platform");
+const CHART = join(import.meta.dirname, "../../../../../deploy/kubernetes/vision-platform");
+/** A test aid, found on the PATH. */
+const HELM = "helm";
 const folder = mkdtempSync(join(tmpdir(), "vp-chart-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function helm(...args: string[]): string {
-  return execFileSync("helm", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  return execFileSync(HELM, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
 function hasHelm(): boolean {
