@@ -48,6 +48,16 @@ const fence = ({ spec }: Running) => ({
   lease_token: spec.lease_token,
 });
 
+/** Keeps the leases, as workers do beside their events; answers with how to stop. */
+function keepLeases(internal: ApiClient, running: Running[]): () => void {
+  const renew = (each: Running) => {
+    const { params, lease_token } = fence(each);
+    return internal.call(renewLease, { params, body: { lease_token } });
+  };
+  const timer = setInterval(() => void Promise.allSettled(running.map(renew)), RENEW_EVERY_S * 1000);
+  return () => clearInterval(timer);
+}
+
 /** Runs `call` for every attempt again and again; answers with the calls per second and how long each took. */
 async function hammer(running: Running[], call: (each: Running) => Promise<unknown>) {
   const took: number[] = [];
@@ -120,12 +130,14 @@ export async function benchCapacity(servers: Servers): Promise<{ figures: Figure
         `${Math.round(renewals.perSecond)}/s (${p50p99(renewals.took)}): ${held} trainings`,
       ),
     );
+    const letGo = keepLeases(internal, running);
     for (const batch of BATCHES) {
       const { perSecond, took } = await ingest(internal, running, batch);
       const rate = Math.round(perSecond * batch);
       figures.push(figure(`events/s ingested, ${batch} in a call, one gateway`, `${rate}/s (${p50p99(took)} a call)`));
       process.stderr.write(`capacity: ${figures.at(-1)?.name}: ${figures.at(-1)?.measured}\n`);
     }
+    letGo();
     figures.push(await idleSockets(stage, running));
     const { bytes, rows } = await eventTable(client);
     const size = bytes / rows;
@@ -140,7 +152,7 @@ export async function benchCapacity(servers: Servers): Promise<{ figures: Figure
     await stage.close();
   }
   const notes = [
-    `capacity: ${ATTEMPTS} attempts push step metrics (three values) as fast as they are answered, ${SECONDS} s each; gateway, Postgres, Redis, notifier and the client share this machine's cores. Renewals: how many trainings one gateway could keep, at one renewal every ${RENEW_EVERY_S} s each, if it did nothing else.`,
+    `capacity: ${ATTEMPTS} attempts, whose leases are renewed beside it, push step metrics (three values) as fast as they are answered, ${SECONDS} s each; gateway, Postgres, Redis, notifier and the client share this machine's cores. Renewals: how many trainings one gateway could keep, at one renewal every ${RENEW_EVERY_S} s each, if it did nothing else.`,
   ];
   return { figures, notes };
 }

@@ -99,8 +99,12 @@ async function testTask(
     grace_s: asked.grace_s ?? GRACE_S,
   });
   const named = asked.only ?? [];
+  const isFor = ({ everyTask, taskOf }: Requirement) => {
+    const own = taskOf?.(trainer);
+    return own === undefined ? first || everyTask : own === task;
+  };
   const wanted = REQUIREMENTS.filter(
-    (each) => (first || each.everyTask) && (named.length > 0 ? named.includes(each.id) : !asked.core || each.core),
+    (each) => isFor(each) && (named.length > 0 ? named.includes(each.id) : !asked.core || each.core),
   );
   try {
     return await Promise.all(

@@ -46,9 +46,16 @@ const Settings = z.strictObject({
   not_tested: z.partialRecord(Task, z.string().min(1)).default({}),
   /** Added to `config`: asks for pretrained weights. Without any in the store the trainer must exit with 4. */
   wants_weights: z.record(z.string(), z.unknown()).optional(),
-  /** Added to `config`: makes the loss run away. The trainer must exit with 10, and every number must stay legal. */
+  /**
+   * Added to `config`: makes the loss run away. The trainer must exit with 10, and every number must stay legal.
+   * `task`: the one to ask, where not the first.
+   */
   diverges: z
-    .strictObject({ learning_rate: z.number(), config: z.record(z.string(), z.unknown()).default({}) })
+    .strictObject({
+      task: Task.optional(),
+      learning_rate: z.number(),
+      config: z.record(z.string(), z.unknown()).default({}),
+    })
     .optional(),
 });
 type Settings = z.infer<typeof Settings>;

@@ -1,7 +1,8 @@
 /**
  * The whole platform by docker-compose.yml, from a clean clone to nothing left: all frameworks through trainers in
  * containers, Valkey restarted and everything upgraded under a training, a backup restored into empty volumes.
- * `./vp test --compose`; `--frameworks a,b` for some of them only.
+ * `./vp test --compose`; `--frameworks a,b` for some of them only, `--parts valkey,restore,upgrade` for some of what is
+ * done to them (with `use`: the trained models are evaluated, used and exported).
  */
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -26,9 +27,11 @@ const run = promisify(execFile);
 const { values } = parseArgs({
   options: {
     frameworks: { type: "string", default: CASES.map(({ framework }) => framework).join(",") },
+    parts: { type: "string", default: "use,valkey,restore,upgrade" },
     json: { type: "boolean", default: false },
   },
 });
+const parts = values.parts.split(",");
 const wanted = values.frameworks.split(",");
 const cases = CASES.filter(({ framework }) => wanted.includes(framework));
 const first = cases[0];
@@ -73,13 +76,19 @@ async function scenario(stack: Stack, first: Case): Promise<void> {
       ({ metrics }) =>
         `${JSON.stringify(metrics)}; ${Math.round((Date.now() - began) / 1000)} s after docker compose up`,
     );
+    if (!parts.includes("use")) continue;
     await report.step(`${name}: evaluates, predicts and exports`, () => useModel(person, trained));
   }
 
   const place = places.get(first.framework) as Place;
-  await report.step("Valkey is restarted under a training", () => valkeyRestarted(stack, person, place, first));
-  await report.step("a backup is restored into empty volumes", () => broughtBack(stack, person, place, first));
-  await report.step("everything is upgraded under a training", () => upgraded(stack, person, place, first));
+  const disturbances = {
+    valkey: ["Valkey is restarted under a training", valkeyRestarted],
+    restore: ["a backup is restored into empty volumes", broughtBack],
+    upgrade: ["everything is upgraded under a training", upgraded],
+  } as const;
+  for (const [part, [name, disturb]] of Object.entries(disturbances)) {
+    if (parts.includes(part)) await report.step(name, () => disturb(stack, person, place, first));
+  }
   await report.step(
     "every job's record is whole",
     () => checkAllRecords(person),
@@ -105,7 +114,7 @@ async function launchers(person: Person): Promise<void> {
 
 /** A training that is in the middle, with enough left to do. */
 async function inTheMiddle(person: Person, place: Place, example: Case): Promise<Job> {
-  const job = await startTraining(person, place, example, example.epochs * 6);
+  const job = await startTraining(person, place, example, example.epochs * 4);
   return await untilJob(person, job.id, ({ progress }) => (progress.epoch ?? 0) >= 2, LIMIT_S);
 }
 

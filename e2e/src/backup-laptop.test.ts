@@ -114,5 +114,17 @@ describe("a backup", () => {
       restore(servers, kept, options, silent),
     );
     expect(report.sent).toBe(4);
+
+    const two = { composeEnv: null, paths: fresh };
+    await withServers(two, true, async (servers) => {
+      const s3 = createS3Client(servers.storage);
+      const put = (Key: string) => s3.send(new PutObjectCommand({ Bucket: "vision-platform", Key, Body: "later" }));
+      for (let number = 0; number < 12; number += 1) await put(`jobs/9/${number}.txt`);
+      await put("jobs/2/copy.txt");
+      s3.destroy();
+      await expect(restore(servers, kept, options, silent)).rejects.toThrow(/not empty.*--replace/);
+      const replaced = await restore(servers, kept, { ...options, replace: true }, silent);
+      expect(replaced).toMatchObject({ sent: 1, deleted: 12 });
+    });
   });
 });

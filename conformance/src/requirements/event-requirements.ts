@@ -245,6 +245,7 @@ export const eventRequirements: Requirement[] = [
     id: 213,
     sentence: "A loss that runs away ends in exit 10, and every number told stays legal",
     section: OUT,
+    taskOf: ({ settings }) => settings.diverges?.task,
     unless: (lab) => (lab.trainer.settings.diverges ? null : "conformance.json names nothing that diverges"),
     check: checkDivergence,
   },

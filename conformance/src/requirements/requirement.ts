@@ -1,5 +1,7 @@
 /** One sentence of the contract that can be seen to hold, or not. */
+import type { TaskType } from "@vision-platform/contracts/storage-manifests";
 import type { Lab } from "../lab.ts";
+import type { TrainerFolder } from "../trainer-folder.ts";
 
 export interface Requirement {
   /** Never given to another sentence again. */
@@ -11,6 +13,8 @@ export interface Requirement {
   core?: boolean;
   /** Asked of every task of a trainer, not of the first alone. */
   everyTask?: boolean;
+  /** The one task it is asked of, where conformance.json names one. */
+  taskOf?: (trainer: TrainerFolder) => TaskType | undefined;
   /** Why it cannot be asked of this trainer; null when it can. */
   unless?: (lab: Lab) => string | null;
   /** A measured figure that people want to see beside the verdict. */

@@ -1,10 +1,11 @@
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { endProcesses, forgetEnded, readRecords } from "./ending.ts";
 import type { VpPaths } from "./paths.ts";
 import { isAlive, type ProcessRecord } from "./process-identity.ts";
 
-const SERVERS = ["postgres", "redis", "s3"];
+/** What the services need until they have ended; workers end their containers through the agent. */
+const SERVERS = ["postgres", "redis", "s3", "docker-agent"];
 
 // Together below the ten seconds that `./vp down` promises.
 const SERVICES_MS = 8_600; // a worker gives its trainers 7 s to save a checkpoint
@@ -51,10 +52,28 @@ function trainerRecords(paths: VpPaths): ProcessRecord[] {
   } catch {
     return [];
   }
-  return workers.flatMap((worker) =>
-    readRecords(join(paths.work, worker, "attempts")).map(({ file, record }) => ({
-      ...record,
-      name: record.name || `trainer ${file.slice(file.lastIndexOf("/") + 1, -".json".length)}`,
-    })),
-  );
+  return workers.flatMap((worker) => {
+    const folder = join(paths.work, worker, "attempts");
+    return attemptFiles(folder).flatMap((name) => trainerOf(join(folder, name), name));
+  });
+}
+
+function attemptFiles(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => name.endsWith(".json"));
+  } catch {
+    return [];
+  }
+}
+
+/** The process `<pid>:<start time>` of a trainer; containers are their engine's, and end through the agent. */
+function trainerOf(file: string, name: string): ProcessRecord[] {
+  try {
+    const { launcher, trainer } = JSON.parse(readFileSync(file, "utf8"));
+    const [, pid, start_time] = /^([1-9]\d*):(.+)$/.exec(trainer.handle ?? "") ?? [];
+    if (launcher !== "subprocess" || pid === undefined || start_time === undefined) return [];
+    return [{ name: `trainer ${name.slice(0, -".json".length)}`, pid: Number(pid), start_time }];
+  } catch {
+    return [];
+  }
 }

@@ -1,6 +1,7 @@
 /** A Kubernetes cluster to test on: made here where a script for that is at hand, else kind's or k3d's. Never another. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { wholeEnvironment } from "./config.ts";
 import { ROOT } from "./paths.ts";
 import { runTool } from "./tool.ts";
@@ -21,6 +22,10 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
+const nodeList = z.object({
+  items: z.array(z.object({ metadata: z.object({ annotations: z.record(z.string(), z.string()).optional() }) })),
+});
+
 const silent = () => undefined;
 const run = (command: string, args: string[]) =>
   runTool(command, args, { env: wholeEnvironment(), cwd: ROOT, detail: silent });
@@ -32,6 +37,21 @@ async function answers(command: string, args: string[]): Promise<string | undefi
   );
 }
 
+/** Loads what the cluster does not have yet: images of gigabytes take minutes. The node remembers what it got. */
+async function loadNew(kubectl: string[], images: string[], load: (image: string) => Promise<unknown>): Promise<void> {
+  const [command = "", ...options] = kubectl;
+  const asked = await run(command, [...options, "get", "nodes", "--output", "json"]);
+  const nodes = nodeList.parse(JSON.parse(asked)).items;
+  for (const image of images) {
+    const key = `vision-platform.test/${image.split(":")[0]?.split("/").at(-1)}`;
+    const id = (await run("docker", ["image", "inspect", "--format", "{{.Id}}", image])).trim();
+    const value = `${id.slice("sha256:".length, "sha256:".length + 40)}-${image.split(":").at(-1)}`;
+    if (nodes.every(({ metadata }) => metadata.annotations?.[key] === value)) continue;
+    await load(image);
+    await run(command, [...options, "annotate", "nodes", "--all", "--overwrite", `${key}=${value}`]);
+  }
+}
+
 async function ownCluster(): Promise<TestCluster> {
   const wasThere = (await answers(SCRIPT, ["status"])) !== undefined;
   const told = await run(SCRIPT, ["up"]);
@@ -41,9 +61,7 @@ async function ownCluster(): Promise<TestCluster> {
     kubeconfig: read("KUBECONFIG"),
     kubectl: read("KUBECTL"),
     host: read("HOST_ADDRESS"),
-    async load(images) {
-      for (const image of images) await run(SCRIPT, ["load", image]);
-    },
+    load: (images) => loadNew([SCRIPT, "kubectl"], images, (image) => run(SCRIPT, ["load", image])),
     async stop() {
       if (!wasThere) await run(SCRIPT, ["down"]);
     },
@@ -66,10 +84,12 @@ async function containerCluster(context: string): Promise<TestCluster | undefine
     kubeconfig: KUBECONFIG ?? join(HOME, ".kube/config"),
     kubectl: "kubectl",
     host,
-    async load(images) {
-      if (tool === "kind") await run("kind", ["load", "docker-image", "--name", name, ...images]);
-      else await run("k3d", ["image", "import", "--cluster", name, ...images]);
-    },
+    load: (images) =>
+      loadNew(["kubectl"], images, (image) =>
+        tool === "kind"
+          ? run("kind", ["load", "docker-image", "--name", name, image])
+          : run("k3d", ["image", "import", "--cluster", name, image]),
+      ),
     stop: async () => undefined,
   };
 }

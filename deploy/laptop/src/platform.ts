@@ -13,7 +13,15 @@ import { type Backing, serviceParts, servicePortNames } from "./services.ts";
 import { enabledTrainers } from "./trainers.ts";
 
 /** Every process of the laptop platform, the servers that the others need first. */
-export type Platform = { backing: Part[]; services: Part[]; gatewayUrl: string; notifierUrl: string };
+export type Platform = {
+  /** Postgres, Redis and S3, as far as they are ours. */
+  backing: Part[];
+  /** Comes before the workers and ends after them: they start and end their trainers through it. */
+  agent: Part | null;
+  services: Part[];
+  gatewayUrl: string;
+  notifierUrl: string;
+};
 
 /**
  * Works out which processes make the platform of this checkout. What DATABASE_URL, REDIS_URL or S3_ENDPOINT give is
@@ -57,6 +65,7 @@ export async function planPlatform(settings: Settings, paths: VpPaths): Promise<
   for (const trainer of trainers) mkdirSync(join(paths.work, `worker-${trainer.framework}`), { recursive: true });
   return {
     backing: parts,
+    agent: agent?.part ?? null,
     services: serviceParts({ settings, secrets, backing, ports, paths, agent }, trainers),
     gatewayUrl,
     notifierUrl: `http://127.0.0.1:${port("notifier")}`,

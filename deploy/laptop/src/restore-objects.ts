@@ -28,7 +28,8 @@ export async function putObjects(
 ): Promise<{ sent: number; deleted: number }> {
   const there = await listBucket(s3, bucket);
   const surplus = [...there.keys()].filter((key) => !objects.has(key));
-  await removeObjects(s3, bucket, surplus);
+  // One after the other: s3rver breaks when two objects of one folder go at once.
+  for (const Key of surplus) await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
   const missing = [...objects.values()].filter((object) => {
     const found = there.get(object.key);
     return found?.etag !== object.etag || found.bytes !== object.bytes;
@@ -40,14 +41,6 @@ export async function putObjects(
     detail(`${done} of ${missing.length} objects`);
   });
   return { sent: missing.length, deleted: surplus.length };
-}
-
-/** Some servers stumble over two deletions in one folder: what failed is tried again alone. */
-async function removeObjects(s3: S3Client, bucket: string, keys: string[]): Promise<void> {
-  const remove = (Key: string) => s3.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
-  const failed: string[] = [];
-  await inParallel(keys, AT_ONCE, async (key) => void (await remove(key).catch(() => failed.push(key))));
-  for (const key of failed) await remove(key);
 }
 
 async function putObject(s3: S3Client, bucket: string, folder: string, object: StoredObject): Promise<void> {

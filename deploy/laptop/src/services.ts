@@ -27,10 +27,9 @@ type Context = {
   agent: LaptopAgent | null;
 };
 
-/** Our own processes: the docker agent, the gateway, the notifier, and one worker for each framework. */
+/** Our own processes: the gateway, the notifier, and one worker for each framework. */
 export function serviceParts(context: Context, trainers: Trainer[]): Part[] {
   return [
-    ...(context.agent ? [context.agent.part] : []),
     service(context, "gateway", "gateway", gatewayEnv(context)),
     service(context, "notifier", "notifier", notifierEnv(context)),
     ...trainers.map((trainer) => {

@@ -17,6 +17,11 @@ const WRONG_SETTINGS = 78;
 
 type Watched = { part: Part; child: ChildProcess | null; state: PartState; startedAt: number; failures: number };
 
+/** What the services need to be there. */
+function partsBefore({ backing, agent }: Platform): Part[] {
+  return agent === null ? backing : [...backing, agent];
+}
+
 /**
  * Keeps the processes of a platform running: starts them in order, restarts with growing pauses what dies, and notes
  * in `.vp/state.json` who runs and what is not ready.
@@ -32,7 +37,7 @@ export class Supervisor {
   constructor(platform: Platform, paths: VpPaths) {
     this.#platform = platform;
     this.#paths = paths;
-    this.#watched = [...platform.backing, ...platform.services].map((part) => ({
+    this.#watched = [...partsBefore(platform), ...platform.services].map((part) => ({
       part,
       child: null,
       startedAt: 0,
@@ -54,11 +59,11 @@ export class Supervisor {
     for (const { part } of this.#watched) rotateLog(this.#paths.logs, part.name);
     this.#note();
     for (const watched of this.#watched) void this.#watchReadiness(watched);
-    const { backing } = this.#platform;
-    for (const watched of this.#watched.filter(({ part }) => backing.includes(part))) this.#launch(watched);
+    const first = partsBefore(this.#platform);
+    for (const watched of this.#watched.filter(({ part }) => first.includes(part))) this.#launch(watched);
     // A server that never gets ready is told by state.json; the services then say so themselves in /ready.
-    await waitUntilReady(backing, 60_000).catch(() => undefined);
-    for (const watched of this.#watched.filter(({ part }) => !backing.includes(part))) this.#launch(watched);
+    await waitUntilReady(first, 60_000).catch(() => undefined);
+    for (const watched of this.#watched.filter(({ part }) => !first.includes(part))) this.#launch(watched);
   }
 
   /** Ends everything, trainers included; resolves with the names that had to be killed. */

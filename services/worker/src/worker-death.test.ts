@@ -135,7 +135,7 @@ describe("a worker that is stopped", () => {
     expect(events.find(({ type }) => type === "stopped")?.data.reason).toBe("preempted");
     await startWorker();
     expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 2 });
-    expect(await outcomes(job_id)).toEqual(["preempted", "succeeded"]);
+    expect(await outcomes(job_id)).toEqual(["interrupted", "succeeded"]);
   });
 
   it("kills a trainer that does not listen, still in time", async () => {

@@ -47,7 +47,8 @@ async function gpusFor(
   // Where others look after the GPUs, as in a cluster, the worker names none.
   if (offered === undefined) return [];
   if (offered.length > 0) await lockGpus(tx);
-  const chosen = chooseGpus(job, offered, new Set((await gpuUsers(tx)).keys()));
+  const busy = offered.length > 0 ? new Set((await gpuUsers(tx)).keys()) : new Set<string>();
+  const chosen = chooseGpus(job, offered, busy);
   if ("wants" in chosen) throw new GpusBusy(`Waits for ${chosen.wants}; worker ${worker_id} has ${chosen.has}`);
   return chosen.gpu_ids;
 }

@@ -11,6 +11,9 @@ import { createSubprocessLauncher } from "./subprocess.ts";
 /** Every pod of a service account that may speak to its cluster has this file. */
 const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
+/** What a heartbeat takes. */
+const MAX_REASON = 500;
+
 const NO_AGENT =
   "DOCKER_AGENT_SOCKET: it is not set; expected the path of the docker agent's socket, because TRAINING_EXECUTION_MODE is docker";
 
@@ -54,7 +57,8 @@ export async function chooseLauncher(
   image: () => string,
   logger: Logger,
 ): Promise<ChosenLauncher> {
-  const { name, reason } = await decide(config, image);
+  const { name, reason: why } = await decide(config, image);
+  const reason = why.slice(0, MAX_REASON);
   logger.info({ launcher: name, reason }, "trainers are started by this launcher");
   return { launcher: await create(name, config, logger), reason };
 }

@@ -17,11 +17,8 @@ let agent: TestAgent;
 const logger = createLogger("test", "error");
 const launcher = () => createDockerLauncher({ FRAMEWORK: "scripted", DOCKER_AGENT_SOCKET: agent.socket }, logger);
 
-async function running() {
-  const script: ScriptStep[] = [
-    { do: "print", text: "ready\n" },
-    { do: "sleep", ms: 600_000 },
-  ];
+async function running(first: ScriptStep[] = []) {
+  const script: ScriptStep[] = [...first, { do: "print", text: "ready\n" }, { do: "sleep", ms: 600_000 }];
   const spec = scriptedLaunch(script, launcher().surroundings, { image: agent.image, command: SCRIPTED_COMMAND });
   const log = () => readFileSync(spec.directory.log, "utf8");
   const trainer = await launcher().launch(spec);
@@ -53,7 +50,7 @@ describe.skipIf(!there)("the engine", { timeout: 180_000 }, () => {
   });
 
   it("is killed with its machine: the container counts as lost with it, and another launch succeeds", async () => {
-    const { trainer } = await running();
+    const { trainer } = await running([{ do: "ignore_sigterm" }]);
     await engine.stop("SIGKILL");
     await engine.start();
     expect(await launcher().wait(trainer)).toMatchObject({ taken: { by: "host_lost" } });

@@ -17,10 +17,15 @@ const SILENCE_MS = 240_000;
 /** After the trainer's end its log is read once more to the end; tried so often. */
 const LAST_TRIES = 6;
 const BACKGROUND_PAUSE_MS = 250;
+/** The node ends a followed log about a second after its container. */
+const LEAVING_LIMIT_MS = 3_000;
 
 export interface LogCapture {
-  /** The trainer has ended (or its pod is gone): reads the rest and closes the file. Never rejects. */
-  finish(): Promise<void>;
+  /**
+   * The trainer has ended: reads the rest and closes the file. From a pod that is leaving nothing can be asked again:
+   * then what is still on its way is waited for. Never rejects.
+   */
+  finish(isLeaving: boolean): Promise<void>;
   /** Nobody wants the log any more. */
   close(): void;
 }
@@ -69,6 +74,10 @@ class LogRefused extends Error {
   }
 }
 
+function isGone(error: unknown): boolean {
+  return error instanceof LogRefused && error.status === 404;
+}
+
 async function readOnce(
   options: LogCaptureOptions,
   position: LogPosition,
@@ -92,15 +101,21 @@ export function startLogCapture(options: LogCaptureOptions): LogCapture {
   const position: LogPosition = { stamp: "", lines: 0, bytes: 0 };
   const closed = new AbortController();
   const following = new AbortController();
+  const followed = Promise.withResolvers<void>();
   let ended = false;
+  /** The last connection was ended by the node, which does so when the container has ended and all is told. */
+  let wasWhole = false;
 
   async function followLog(file: BoundedFile): Promise<void> {
     for (let pause = BACKGROUND_PAUSE_MS; !ended && !closed.signal.aborted; ) {
       const before = { ...position };
       try {
         await readOnce(options, position, true, file, AbortSignal.any([following.signal, closed.signal]));
+        wasWhole = true;
+        followed.resolve();
       } catch (error) {
         if (ended || closed.signal.aborted) return;
+        wasWhole &&= isGone(error);
         logger.debug({ err: error, pod }, "the log's connection was cut; it is taken up again");
       }
       const moved = before.stamp !== position.stamp || before.lines !== position.lines;
@@ -115,8 +130,8 @@ export function startLogCapture(options: LogCaptureOptions): LogCapture {
       try {
         return await readOnce(options, position, false, file, closed.signal);
       } catch (error) {
-        const gone = error instanceof LogRefused && error.status === 404;
-        if (!gone && attempt < LAST_TRIES) await sleep(BACKGROUND_PAUSE_MS * 2 ** attempt);
+        if (isGone(error) && wasWhole) return;
+        if (!isGone(error) && attempt < LAST_TRIES) await sleep(BACKGROUND_PAUSE_MS * 2 ** attempt);
         else {
           logger.warn({ err: error, pod }, "the end of the log could not be read");
           await file.note("the end of the log went with its pod");
@@ -138,8 +153,9 @@ export function startLogCapture(options: LogCaptureOptions): LogCapture {
 
   const running = run().catch((error: unknown) => logger.warn({ err: error, pod }, "the log is no longer captured"));
   return {
-    async finish() {
+    async finish(isLeaving) {
       ended = true;
+      if (isLeaving) await Promise.race([followed.promise, running, sleep(LEAVING_LIMIT_MS)]);
       following.abort();
       await running;
     },

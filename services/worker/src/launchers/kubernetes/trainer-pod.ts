@@ -97,7 +97,7 @@ export function followTrainerPod(options: FollowOptions): TrainerPod {
   }
 
   const exit = ended.promise.then(async (how) => {
-    await log?.finish();
+    await log?.finish(gone || last?.metadata?.deletionTimestamp !== undefined);
     return how;
   });
 

@@ -1,5 +1,5 @@
 /** A Docker engine of a test's own, beside the machine's: one that may be stopped, killed and started again. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +8,8 @@ import { eventually } from "../../../testing/platform.ts";
 import { connectEngine } from "../agent/engine.ts";
 
 const START_LIMIT_MS = 60_000;
+const DOCKERD = "/usr/sbin/dockerd";
+const UNSHARE = "/usr/bin/unshare";
 
 export interface OwnEngine {
   socket: string;
@@ -21,9 +23,9 @@ export interface OwnEngine {
   remove(): Promise<void>;
 }
 
-/** Whether this machine lets a test have one: it has the program, and we are root. */
+/** Whether this machine lets a test have one: it has the programs, and we are root. */
 export function mayHaveEngine(): boolean {
-  return existsSync("/usr/sbin/dockerd") && process.getuid?.() === 0;
+  return existsSync(DOCKERD) && existsSync(UNSHARE) && process.getuid?.() === 0;
 }
 
 async function ended(child: ChildProcess): Promise<void> {
@@ -34,7 +36,6 @@ async function ended(child: ChildProcess): Promise<void> {
 export function ownEngine(): OwnEngine {
   const folder = mkdtempSync(join(tmpdir(), "vp-engine-"));
   const socket = join(folder, "engine.sock");
-  const containerdPid = join(folder, "exec/containerd/containerd.pid");
   let daemon: ChildProcess | undefined;
 
   return {
@@ -42,10 +43,9 @@ export function ownEngine(): OwnEngine {
     async start() {
       const log = openSync(join(folder, "log"), "a");
       const roots = ["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec")];
-      // Without a bridge of its own it leaves the other engine's alone; the agent's network gets a range nobody else has.
-      const network = ["--bridge", "none", "--default-address-pool", "base=10.231.0.0/16,size=24"];
-      const args = ["--host", `unix://${socket}`, "--pidfile", join(folder, "pid"), ...roots, ...network];
-      daemon = spawn("/usr/sbin/dockerd", args, { stdio: ["ignore", log, log] });
+      const args = ["--host", `unix://${socket}`, "--pidfile", join(folder, "pid"), ...roots];
+      // In a network namespace of its own: bridges and packet filters of the machine's engine must stay as they are.
+      daemon = spawn(UNSHARE, ["--net", "--", DOCKERD, ...args], { stdio: ["ignore", log, log] });
       closeSync(log);
       const answers = () =>
         connectEngine(socket)
@@ -60,12 +60,11 @@ export function ownEngine(): OwnEngine {
     },
     async stop(signal) {
       if (!daemon) return;
-      const containerd = existsSync(containerdPid) ? Number(readFileSync(containerdPid, "utf8")) : 0;
       daemon.kill(signal);
       await ended(daemon);
-      // A killed engine leaves its containerd, which the next one would find and use; a machine that fails leaves nothing.
-      if (signal === "SIGKILL" && containerd > 1) process.kill(containerd, "SIGKILL");
-      if (signal === "SIGKILL") rmSync(join(folder, "pid"), { force: true });
+      if (signal === "SIGTERM") return;
+      // Its containerd dies with it. The next engine takes any process of these numbers, even an ended one, for a living.
+      for (const file of ["pid", "exec/containerd/containerd.pid"]) rmSync(join(folder, file), { force: true });
     },
     async load(image) {
       const copy = `docker save "$1" | docker --host "unix://$2" load`;
@@ -75,7 +74,27 @@ export function ownEngine(): OwnEngine {
     },
     async remove() {
       await this.stop("SIGTERM");
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+      endLeftContainerd(join(folder, "exec/containerd/containerd.pid"));
+      unmountBelow(folder);
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };
+}
+
+/** That of an engine that was killed goes on with the next engine, and does not end with it. */
+function endLeftContainerd(pidFile: string): void {
+  if (!existsSync(pidFile)) return;
+  const pid = Number(readFileSync(pidFile, "utf8"));
+  const program = existsSync(`/proc/${pid}/comm`) ? readFileSync(`/proc/${pid}/comm`, "utf8").trim() : "";
+  if (program === "containerd") process.kill(pid, "SIGTERM");
+}
+
+/** What the containers of a killed engine had mounted. */
+function unmountBelow(folder: string): void {
+  const places = readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "");
+  for (const place of places.filter((each) => each.startsWith(`${folder}/`)).reverse()) {
+    spawnSync("umount", ["--lazy", place]);
+  }
 }
