@@ -45,7 +45,8 @@ def drift(locks: list[Path], versions: dict[str, str]) -> list[str]:
 
 
 def broken(versions: dict[str, str], replaced: set[str]) -> list[str]:
-    """What `pip check` would say; `replaced` are packages that another one stands in for (uv's override-dependencies)."""
+    """What `pip check` would say; `replaced` are packages that another one stands in for, as uv's
+    override-dependencies say."""
     lines = []
     for one in distributions(path=[path for path in sys.path if path.startswith(sys.prefix)]):
         for text in one.requires or []:
@@ -61,7 +62,7 @@ def broken(versions: dict[str, str], replaced: set[str]) -> list[str]:
 
 def overridden(locks: list[Path]) -> set[str]:
     """The names in override-dependencies of the pyproject.toml beside each lock."""
-    names = set()
+    names: set[str] = set()
     for file in (lock.with_name("pyproject.toml") for lock in locks):
         if file.exists():
             uv = tomllib.loads(file.read_text()).get("tool", {}).get("uv", {})

@@ -1,6 +1,7 @@
 """Reads what `docker save` writes from stdin; prints {layer's digest: bytes as registries send it} as JSON.
 
-Registries send layers packed by gzip; engines keep them unpacked, so they are packed here to know. Some GB take minutes.
+Registries send layers packed by gzip; engines keep them unpacked, so they are packed here to know. Some GB take
+minutes.
 """
 
 import hashlib

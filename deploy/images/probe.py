@@ -8,6 +8,9 @@ import importlib
 import json
 import os
 import sys
+from pathlib import Path
+
+FOLDERS = ("/", "/opt", "/opt/trainer", "/usr", "/etc", "/var", "/tmp", "/work")  # noqa: S108
 
 
 def imported(module: str) -> str:
@@ -23,11 +26,10 @@ def imported(module: str) -> str:
 
 def writable(path: str) -> bool:
     """True when a file can be made in the folder."""
-    name = os.path.join(path, ".vision-platform-probe")
+    file = Path(path, ".vision-platform-probe")
     try:
-        with open(name, "x"):
-            pass
-        os.unlink(name)
+        file.touch(exist_ok=False)
+        file.unlink()
     except OSError:
         return False
     return True
@@ -36,7 +38,7 @@ def writable(path: str) -> bool:
 def readable(path: str) -> bool:
     """True when the file can be opened and read."""
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             file.read(1)
     except OSError:
         return False
@@ -51,9 +53,9 @@ found = {
     "uid": os.getuid(),
     "gid": os.getgid(),
     "python": "{}.{}".format(*sys.version_info),
-    "first_process": open("/proc/1/comm").read().strip(),
+    "first_process": Path("/proc/1/comm").read_text().strip(),
     "secrets_readable": readable("/proc/1/environ"),
-    "writable": [path for path in ("/", "/opt", "/opt/trainer", "/usr", "/etc", "/var", "/tmp", "/work") if writable(path)],
+    "writable": [path for path in FOLDERS if writable(path)],
     "imports": {name: imported(name.replace("-", "_")) for name in asked["modules"] + asked["packages"]},
 }
 os.write(answers, json.dumps(found).encode())

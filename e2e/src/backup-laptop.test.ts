@@ -119,12 +119,13 @@ describe("a backup", () => {
     await withServers(two, true, async (servers) => {
       const s3 = createS3Client(servers.storage);
       const put = (Key: string) => s3.send(new PutObjectCommand({ Bucket: "vision-platform", Key, Body: "later" }));
-      for (let number = 0; number < 12; number += 1) await put(`jobs/9/${number}.txt`);
+      // More than one page of a listing.
+      for (let number = 0; number < 1_100; number += 1) await put(`jobs/9/${number}.txt`);
       await put("jobs/2/copy.txt");
       s3.destroy();
       await expect(restore(servers, kept, options, silent)).rejects.toThrow(/not empty.*--replace/);
       const replaced = await restore(servers, kept, { ...options, replace: true }, silent);
-      expect(replaced).toMatchObject({ sent: 1, deleted: 12 });
+      expect(replaced).toMatchObject({ sent: 1, deleted: 1_100 });
     });
   });
 });

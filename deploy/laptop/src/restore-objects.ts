@@ -28,8 +28,9 @@ export async function putObjects(
 ): Promise<{ sent: number; deleted: number }> {
   const there = await listBucket(s3, bucket);
   const surplus = [...there.keys()].filter((key) => !objects.has(key));
-  // One after the other: s3rver breaks when two objects of one folder go at once.
-  for (const Key of surplus) await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+  await inParallel(surplus, AT_ONCE, async (Key) => {
+    await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+  });
   const missing = [...objects.values()].filter((object) => {
     const found = there.get(object.key);
     return found?.etag !== object.etag || found.bytes !== object.bytes;

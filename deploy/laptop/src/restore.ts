@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import { connectRedis } from "@vision-platform/common/redis";
 import { checkBucket, createS3Client, ensureBucket } from "@vision-platform/common/s3";
 import { z } from "zod";
@@ -13,6 +13,7 @@ import {
   readObjects,
   type StoredObject,
 } from "./backup-folder.ts";
+import { isEmpty } from "./backup-objects.ts";
 import type { Servers } from "./backup-servers.ts";
 import { askDatabase } from "./database-child.ts";
 import { inParallel } from "./in-parallel.ts";
@@ -122,8 +123,7 @@ async function refuseUnlessFree(servers: Servers, s3: S3Client, replace: boolean
   if (answer.obstacle !== null) throw new Error(answer.obstacle);
   await ensureBucket(s3, bucket);
   await checkBucket(s3, bucket);
-  const { KeyCount = 0 } = await s3.send(new ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 }));
-  if (KeyCount > 0 && !replace) {
+  if (!replace && !(await isEmpty(s3, bucket))) {
     throw new Error(`the bucket ${bucket} is not empty; --replace gives up what it holds and the backup does not`);
   }
 }

@@ -101,11 +101,17 @@ export class Project {
     return edge.url;
   }
 
+  /** A new deployment, active at once. */
+  async deploy(service: string): Promise<void> {
+    const deployment = await this.start(service);
+    void this.activate(deployment);
+  }
+
   /**
-   * A new deployment. Resolves when it is active; `drained` resolves when the one before it is gone. Rejects, with the
-   * end of its log, when it is not healthy in time; the old one then stays.
+   * Starts a new deployment beside the active one and resolves when it is healthy. Rejects, with the end of its log, when
+   * it is not in time.
    */
-  async deploy(service: string): Promise<{ drained: Promise<Drained | null> }> {
+  async start(service: string): Promise<Deployment> {
     const number = this.#all.filter((each) => each.service === service).length + 1;
     const deployment: Deployment = { service, number, replicas: [] };
     this.#all.push(deployment);
@@ -115,9 +121,14 @@ export class Project {
     );
     deployment.replicas = await Promise.all(names.map((name) => this.#start(service, name)));
     await Promise.all(deployment.replicas.map((replica) => this.#untilHealthy(service, replica)));
-    const old = this.#active.get(service);
-    this.#active.set(service, deployment);
-    return { drained: old ? this.#drain(old) : Promise.resolve(null) };
+    return deployment;
+  }
+
+  /** From now on people come here; resolves when the deployment before it has drained and is gone. */
+  async activate(deployment: Deployment): Promise<Drained | null> {
+    const old = this.#active.get(deployment.service);
+    this.#active.set(deployment.service, deployment);
+    return old ? await this.#drain(old) : null;
   }
 
   close(): void {

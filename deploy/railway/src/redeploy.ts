@@ -16,19 +16,6 @@ export interface Redeployed {
   resumed: { before: number; after: number; epochs: number };
 }
 
-/**
- * Deploys all services at once, as a push to the repository does. Resolves when the new deployments are active and the
- * old workers have their SIGTERM; `drained` when the old ones are gone.
- */
-async function deployAll(project: Project): Promise<{ drained: Promise<Drained[]> }> {
-  const deployments = await Promise.all(project.services.map((service) => project.deploy(service)));
-  const drained = Promise.all(deployments.map((deployment) => deployment.drained));
-  const gone = drained.then((all) => all.filter((each) => each !== null));
-  // Whoever waits for it is told; until somebody does, a failure is not the end of the process.
-  gone.catch(() => undefined);
-  return { drained: gone };
-}
-
 export interface RedeployOptions {
   project: Project;
   person: Person;
@@ -46,61 +33,90 @@ export interface RedeployOptions {
 /** Of the draining time, what trainers have to save. */
 export const SAVING_S = 15;
 
-/** Epochs of a training that ends well within the draining time, and of one that is far from its end by then. */
-export function lengths({ pace, deploying, draining }: Pick<RedeployOptions, "pace" | "deploying" | "draining">) {
-  // An epoch is up to twice as quick once the other training is over.
-  const short = Math.max(4, Math.round((deploying + (draining - SAVING_S) * 0.4) / pace));
-  return { short, long: short + Math.round((2.5 * draining + deploying) / pace) };
+/** Few enough for the draining time, once the first is done. */
+const SHORT_EPOCHS = 5;
+
+/** Epochs of a training that is far from its end when the draining time is over. */
+export function longEpochs({ pace, deploying, draining }: Pick<RedeployOptions, "pace" | "deploying" | "draining">) {
+  // An epoch is up to twice as quick while nothing else trains.
+  return Math.round((2 * (2 * deploying + 2 * draining)) / pace);
 }
 
-/** Rejects unless the short training ended in its first attempt and the long one went on where it was. */
+/** The first of these trainings that one of the workers has, as soon as it is in its first epochs. */
+async function runningOn(person: Person, jobs: Job[], workers: string[]): Promise<Job> {
+  const found = async ({ id }: Job) => {
+    const job = await untilJob(
+      person,
+      id,
+      ({ attempts, progress }) => attempts[0]?.worker_id != null && (progress.epoch ?? 0) >= 1,
+      LIMIT_S,
+    );
+    if (workers.some((name) => job.attempts[0]?.worker_id?.startsWith(name))) return job;
+    throw new Error(`job ${id} is with a new worker`);
+  };
+  return await Promise.any(jobs.map(found));
+}
+
+/**
+ * Deploys all services at once, as a push to the repository does. Rejects unless a training that could end within the
+ * draining time did so in its first attempt, and one that could not went on where it was.
+ */
 export async function redeployWhileTraining(options: RedeployOptions): Promise<Redeployed> {
   const { project, person, viewers, place, example } = options;
-  const epochs = lengths(options);
-  const [long, short] = await Promise.all([
-    startTraining(person, place, example, epochs.long),
-    startTraining(person, place, example, epochs.short),
-  ]);
-  viewers.watch(long.id);
-  viewers.watch(short.id);
-  const trains = (job: Job) => job.phase === "training" && (job.progress.epoch ?? 0) >= 2;
-  await Promise.all([long, short].map(({ id }) => untilJob(person, id, trains, LIMIT_S)));
+  const begin = async (epochs: number) => {
+    const job = await startTraining(person, place, example, epochs);
+    viewers.watch(job.id);
+    return job;
+  };
+  const epochs = longEpochs(options);
+  const long = await begin(epochs);
+  await untilJob(person, long.id, ({ phase, progress }) => phase === "training" && (progress.epoch ?? 0) >= 2, LIMIT_S);
 
   const service = `worker-${example.framework}`;
-  const deployed = await deployAll(project);
-  // The old workers take nothing any more: only a new one may have it.
-  const late = await startTraining(person, place, example);
-  viewers.watch(late.id);
-  const drained = await deployed.drained;
-  for (const { service: name, exitCodes } of drained) {
-    expect(
-      exitCodes.every((code) => code === 0),
-      `${name} ends by itself, found exit codes ${exitCodes.join(", ")}`,
-    );
-  }
+  const oldWorkers = project.active(service).replicas.map(({ name }) => name);
+  const deployments = await Promise.all(project.services.map((name) => project.start(name)));
+  // New and old workers are there side by side: with a training for each that is free, an old one has one of them.
+  const free = 2 * oldWorkers.length - 1;
+  const shorts = await Promise.all(Array.from({ length: free }, () => begin(SHORT_EPOCHS)));
+  const short = await runningOn(person, shorts, oldWorkers);
 
-  const [longOver, shortOver, lateOver] = await Promise.all(
-    [long, short, late].map(({ id }) => untilOver(person, id, LIMIT_S)),
-  );
-  for (const job of [longOver, shortOver, lateOver]) {
-    expect(job?.state === "SUCCEEDED", `job ${job?.id} ${job?.state}: ${JSON.stringify(job?.failure)}`);
-  }
-  const outcomes = (job: Job | undefined) => job?.attempts.map(({ outcome }) => outcome).join(" ");
-  expect(outcomes(shortOver) === "succeeded", `the short training was left alone, found ${outcomes(shortOver)}`);
+  const draining = Promise.all(deployments.map((deployment) => project.activate(deployment)));
+  const late = await begin(example.epochs);
+  const drained = (await draining).filter((each) => each !== null);
+  checkExits(drained);
+  const over = await Promise.all([long, ...shorts, late].map(({ id }) => untilOver(person, id, LIMIT_S)));
+  for (const { id, state, failure } of over)
+    expect(state === "SUCCEEDED", `job ${id} ${state}: ${JSON.stringify(failure)}`);
+  const outcomes = ({ id }: Job) =>
+    over
+      .find((job) => job.id === id)
+      ?.attempts.map(({ outcome }) => outcome)
+      .join(" ");
+  expect(outcomes(short) === "succeeded", `the short training was left alone, found ${outcomes(short)}`);
+  expect(outcomes(long) === "interrupted succeeded", `the long training was given back once, found ${outcomes(long)}`);
+  const lateWorker = over.at(-1)?.attempts[0]?.worker_id ?? "";
   expect(
-    outcomes(longOver) === "interrupted succeeded",
-    `the long training was given back once, found ${outcomes(longOver)}`,
-  );
-  const newWorkers = project.active(service).replicas.map(({ name }) => name);
-  const lateWorker = lateOver?.attempts[0]?.worker_id ?? "";
-  expect(
-    newWorkers.some((name) => lateWorker.startsWith(name)),
+    !oldWorkers.some((name) => lateWorker.startsWith(name)),
     `a new worker takes the next job, found ${lateWorker}`,
   );
+  return { drained, resumed: { ...(await resumed(person, long)), epochs } };
+}
 
-  const events = await allEvents(person, long.id);
+function checkExits(drained: Drained[]): void {
+  for (const { service, exitCodes } of drained) {
+    const codes = exitCodes.join(", ");
+    expect(
+      exitCodes.every((code) => code === 0),
+      `${service} ends by itself, found exit codes ${codes}`,
+    );
+  }
+}
+
+/** The last epoch of the first attempt, and the first of the second; rejects when that began anew. */
+async function resumed(person: Person, job: Job): Promise<{ before: number; after: number }> {
+  const events = await allEvents(person, job.id);
   const before = Math.max(...epochsOf(events, 1));
   const after = Math.min(...epochsOf(events, 2));
   expect(after > 1 && after >= before - 1, `the long training goes on at epoch ${before}, found ${after}`);
-  return { drained, resumed: { before, after, epochs: epochs.long } };
+  return { before, after };
 }

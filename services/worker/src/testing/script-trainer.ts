@@ -63,6 +63,8 @@ async function printLines(count: number, characters: number): Promise<void> {
     const more = process.stdout.write(`${String(line).padEnd(characters - 1, ".")}\n`);
     if (!more) await once(process.stdout, "drain");
   }
+  // The exit does not wait for what is still on its way.
+  await new Promise((written) => process.stdout.write("", written));
 }
 
 async function tryToConnect(host: string, port: number): Promise<void> {

@@ -42,26 +42,15 @@ describe.skipIf(!there)("the engine", { timeout: 180_000 }, () => {
   it("is stopped and started: the trainer was asked to end, its exit and its last words are told", async () => {
     const { log, trainer } = await running();
     const waiting = launcher().wait(trainer);
-    await engine.stop("SIGTERM");
+    await engine.stop();
     await engine.start();
     expect(await waiting).toMatchObject({ code: 20 });
     expect(log()).toContain('"type":"stopped"');
     await launcher().remove(trainer);
   });
 
-  it("is killed with its machine: the container counts as lost with it, and another launch succeeds", async () => {
-    const { trainer } = await running([{ do: "ignore_sigterm" }]);
-    await engine.stop("SIGKILL");
-    await engine.start();
-    expect(await launcher().wait(trainer)).toMatchObject({ taken: { by: "host_lost" } });
-    await launcher().remove(trainer);
-    const next = await running();
-    await launcher().stop(next.trainer, "SIGKILL");
-    await launcher().remove(next.trainer);
-  });
-
   it("is away for a while when a trainer is to be launched: that waits, and says what for", async () => {
-    await engine.stop("SIGTERM");
+    await engine.stop();
     const waited: string[] = [];
     const spec = scriptedLaunch([{ do: "exit", code: 0 }], launcher().surroundings, {
       ...{ image: agent.image, command: SCRIPTED_COMMAND },

@@ -9,6 +9,7 @@ import { engineStatus, isEngineAway } from "./refusals.ts";
 /** 128 and the number of SIGKILL. */
 const KILLED = 137;
 const REMOVAL_MS = 300;
+const LOOK_MS = 1_000;
 /** The engine's shutdown and its start end containers with SIGTERM or SIGKILL. */
 const ENDED_BY_SIGNAL = new Set([137, 143, 255]);
 
@@ -57,18 +58,31 @@ export function createExits(engine: Docker, containers: Containers): Exits {
     return exit;
   }
 
+  /** Resolves when the engine says that it has ended, or after a while. Rejects as dockerode does. */
+  async function untilNews(id: string, signal: AbortSignal): Promise<void> {
+    const look = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+    try {
+      await engine.getContainer(id).wait({ abortSignal: look });
+    } catch (error) {
+      if (!look.aborted && engineStatus(error) !== 404) throw error;
+    }
+  }
+
   return {
     async wait(id, signal) {
-      const now = await answer(id);
-      if (now.ended) return now;
-      try {
-        await engine.getContainer(id).wait({ abortSignal: signal });
-      } catch (error) {
-        if (signal.aborted) return { ended: false };
-        if (isEngineAway(error)) shaken.add(id);
-        if (engineStatus(error) !== 404) throw error;
+      let ran = false;
+      for (;;) {
+        try {
+          const now = await answer(id);
+          if (now.ended || signal.aborted) return now;
+          ran = true;
+          // Looked at again and again: dockerode does not hear of an engine that dies while it is answering.
+          await untilNews(id, signal);
+        } catch (error) {
+          if (ran && isEngineAway(error)) shaken.add(id);
+          throw error;
+        }
       }
-      return await answer(id);
     },
   };
 }

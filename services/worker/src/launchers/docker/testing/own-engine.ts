@@ -1,4 +1,4 @@
-/** A Docker engine of a test's own, beside the machine's: one that may be stopped, killed and started again. */
+/** A Docker engine of a test's own, beside the machine's: one that may be stopped and started again. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
@@ -14,7 +14,7 @@ const UNSHARE = "/usr/bin/unshare";
 export interface OwnEngine {
   socket: string;
   /** Resolves when the engine has ended. */
-  stop(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
+  stop(): Promise<void>;
   /** Resolves when it answers. */
   start(): Promise<void>;
   /** Copies an image of the machine's engine. */
@@ -58,13 +58,10 @@ export function ownEngine(): OwnEngine {
         throw new Error(`dockerd does not answer:\n${readFileSync(join(folder, "log"), "utf8").slice(-2_000)}`);
       });
     },
-    async stop(signal) {
+    async stop() {
       if (!daemon) return;
-      daemon.kill(signal);
+      daemon.kill("SIGTERM");
       await ended(daemon);
-      if (signal === "SIGTERM") return;
-      // Its containerd dies with it. The next engine takes any process of these numbers, even an ended one, for a living.
-      for (const file of ["pid", "exec/containerd/containerd.pid"]) rmSync(join(folder, file), { force: true });
     },
     async load(image) {
       const copy = `docker save "$1" | docker --host "unix://$2" load`;
@@ -73,23 +70,14 @@ export function ownEngine(): OwnEngine {
       if (load.exitCode !== 0) throw new Error(`${image} cannot be copied`);
     },
     async remove() {
-      await this.stop("SIGTERM");
-      endLeftContainerd(join(folder, "exec/containerd/containerd.pid"));
+      await this.stop();
       unmountBelow(folder);
       rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };
 }
 
-/** That of an engine that was killed goes on with the next engine, and does not end with it. */
-function endLeftContainerd(pidFile: string): void {
-  if (!existsSync(pidFile)) return;
-  const pid = Number(readFileSync(pidFile, "utf8"));
-  const program = existsSync(`/proc/${pid}/comm`) ? readFileSync(`/proc/${pid}/comm`, "utf8").trim() : "";
-  if (program === "containerd") process.kill(pid, "SIGTERM");
-}
-
-/** What the containers of a killed engine had mounted. */
+/** What an engine that ended has left mounted. */
 function unmountBelow(folder: string): void {
   const places = readFileSync("/proc/mounts", "utf8")
     .split("\n")
