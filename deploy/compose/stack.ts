@@ -55,15 +55,17 @@ export async function cloneStack(settings: Record<string, string>): Promise<Stac
     ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
     ...settings,
   });
-  const docker = async (...words: string[]) => {
+  const runDocker = async (cwd: string, words: string[]) => {
     try {
-      return (await run("docker", words, { cwd: folder, timeout: LIMIT_MS, maxBuffer: 1 << 26 })).stdout;
+      return (await run("docker", words, { cwd, timeout: LIMIT_MS, maxBuffer: 1 << 26 })).stdout;
     } catch (error) {
       const said = `${(error as { stderr?: string }).stderr ?? error}`;
       throw new Error(`docker ${words.join(" ")}:\n${said.slice(-3_000)}`, { cause: error });
     }
   };
-  const compose = (...words: string[]) => docker("compose", ...words);
+  // Images are removed when the folder is gone.
+  const docker = (...words: string[]) => runDocker(tmpdir(), words);
+  const compose = (...words: string[]) => runDocker(folder, ["compose", ...words]);
   return {
     ...{ folder, env_file, instance, compose, docker, set },
     gateway_url: `http://127.0.0.1:${ports.GATEWAY_PORT}`,

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-FOLDERS = ("/", "/opt", "/opt/trainer", "/usr", "/etc", "/var", "/tmp", "/work")  # noqa: S108
+FOLDERS = ("/", "/opt", "/opt/trainer", "/usr", "/etc", "/var", "/tmp", "/work")
 
 
 def imported(module: str) -> str:
@@ -19,7 +19,7 @@ def imported(module: str) -> str:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
         return "absent" if error.name == module else str(error)
-    except Exception as error:  # Whatever a framework raises: the point is that it was not imported.
+    except Exception as error:  # noqa: BLE001 - whatever a framework raises, it was not imported
         return f"{type(error).__name__}: {error}"
     return "yes"
 

@@ -60,7 +60,7 @@ function rootSteps(script: string): Step[] {
 /** The Python that belongs to no project: examples for authors, and the scripts that make the demo's data. */
 function scriptChecks(): Step[] {
   const python = join(trainerEnv(join(ROOT, "trainers/sdk")).path, "bin/python");
-  return ["examples", "deploy/demo"].map((folder) => ({
+  return ["examples", "deploy/demo", "deploy/images"].map((folder) => ({
     name: `${folder}: ruff check`,
     command: python,
     args: ["-m", "ruff", "check", folder],

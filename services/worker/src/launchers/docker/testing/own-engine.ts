@@ -83,6 +83,6 @@ function unmountBelow(folder: string): void {
     .split("\n")
     .map((line) => line.split(" ")[1] ?? "");
   for (const place of places.filter((each) => each.startsWith(`${folder}/`)).reverse()) {
-    spawnSync("umount", ["--lazy", place]);
+    spawnSync("/usr/bin/umount", ["--lazy", place]);
   }
 }
