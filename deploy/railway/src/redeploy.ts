@@ -33,8 +33,8 @@ export interface RedeployOptions {
 /** Of the draining time, what trainers have to save. */
 export const SAVING_S = 15;
 
-/** Few enough for the draining time, once the first is done. */
-const SHORT_EPOCHS = 5;
+/** Few enough for the draining time, also with a training in every worker, old and new. */
+const SHORT_EPOCHS = 3;
 
 /** Epochs of a training that is far from its end when the draining time is over. */
 export function longEpochs({ pace, deploying, draining }: Pick<RedeployOptions, "pace" | "deploying" | "draining">) {
