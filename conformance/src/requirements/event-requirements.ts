@@ -7,7 +7,7 @@ import { ended, isProgress, undisturbed } from "../scenarios/trainings.ts";
 import { howItEnded, type Requirement, tail, when } from "./requirement.ts";
 
 const METRIC =
-  /^(train\/loss(_[a-z0-9_]+)?|train\/lr|val\/(loss|top1|top5|mIoU|pixel_acc|bleu4|mAP50(_95)?(_mask|_pose)?)|perf\/[a-z0-9_]+)$/;
+  /^(train\/loss(_[a-z0-9_]+)?|train\/lr|val\/(loss|top1|top5|mIoU|pixel_acc|OKS|bleu4|exact|mAP50(_95)?(_mask|_pose)?)|perf\/[a-z0-9_]+)$/;
 /** The two step events that are let out at the very end, and the one that goes first without waiting. */
 const STEP_SLACK = 4;
 const HEARTBEAT_SLACK_S = 4;
