@@ -11,11 +11,11 @@ import { parseArgs, promisify } from "node:util";
 import { getJob, type Job } from "@vision-platform/contracts/api/jobs";
 import { listWorkers } from "@vision-platform/contracts/api/workers";
 import { allEvents, type Person, untilJob, untilOver } from "@vision-platform/e2e/person";
-import { CASES, type Case } from "../railway/src/cases.ts";
-import { expect } from "../railway/src/expecting.ts";
-import { checkAllRecords, checkRecord } from "../railway/src/job-record.ts";
-import { createReport } from "../railway/src/report.ts";
-import { type Place, register, startTraining, upload, useModel } from "../railway/src/scenario.ts";
+import { CASES, type Case } from "@vision-platform/e2e/walkthrough/cases";
+import { expect } from "@vision-platform/e2e/walkthrough/expecting";
+import { checkAllRecords, checkRecord } from "@vision-platform/e2e/walkthrough/job-record";
+import { createReport } from "@vision-platform/e2e/walkthrough/report";
+import { type Place, register, startTraining, upload, useModel } from "@vision-platform/e2e/walkthrough/steps";
 import { cloneStack, type Stack } from "./stack.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -37,7 +37,7 @@ const cases = CASES.filter(({ framework }) => wanted.includes(framework));
 const first = cases[0];
 if (!first || cases.length < wanted.length) throw new Error(`--frameworks: ${values.frameworks} are not all known`);
 
-const report = createReport(values.json);
+const report = createReport("compose", values.json);
 const stack = await report.step("a clean clone with a .env of its own", () =>
   cloneStack({
     IMAGE_TAG: BEFORE,

@@ -1,6 +1,7 @@
 /** What a container of the simulation may not have: a shared file system, a container engine, IPv4 to Postgres, Redis or R2. */
+
+import { expect } from "@vision-platform/e2e/walkthrough/expecting";
 import type { Containers } from "./containers.ts";
-import { expect } from "./expecting.ts";
 import type { Project } from "./project.ts";
 
 const ESTABLISHED = "01";

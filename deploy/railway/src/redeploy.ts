@@ -1,11 +1,11 @@
 /** Everything is deployed again while trainings run: one that can end in time, and one that cannot. */
 import type { Job } from "@vision-platform/contracts/api/jobs";
 import { allEvents, type Person, untilJob, untilOver } from "@vision-platform/e2e/person";
-import type { Case } from "./cases.ts";
-import { expect } from "./expecting.ts";
-import { epochsOf } from "./job-record.ts";
+import type { Case } from "@vision-platform/e2e/walkthrough/cases";
+import { expect } from "@vision-platform/e2e/walkthrough/expecting";
+import { epochsOf } from "@vision-platform/e2e/walkthrough/job-record";
+import { type Place, startTraining } from "@vision-platform/e2e/walkthrough/steps";
 import type { Drained, Project } from "./project.ts";
-import { type Place, startTraining } from "./scenario.ts";
 import type { Viewers } from "./viewers.ts";
 
 const LIMIT_S = 900;

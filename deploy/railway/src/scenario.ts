@@ -1,52 +1,13 @@
-/** What people do with the platform, through its public addresses only. */
-
-import { createApiClient } from "@vision-platform/common/api-client";
-import { createApiKey } from "@vision-platform/contracts/api/auth";
-import { cancelJob, createDerivedJob, createJob, type Job } from "@vision-platform/contracts/api/jobs";
-import { newPerson, type Person, projectWithDataset, untilJob, untilOver } from "@vision-platform/e2e/person";
-import type { Case } from "./cases.ts";
-import { expect } from "./expecting.ts";
+/** What people do in the simulation beside what `walkthrough/steps.ts` has for every shape of deployment. */
+import { cancelJob, type Job } from "@vision-platform/contracts/api/jobs";
+import { type Person, untilJob, untilOver } from "@vision-platform/e2e/person";
+import type { Case } from "@vision-platform/e2e/walkthrough/cases";
+import { expect } from "@vision-platform/e2e/walkthrough/expecting";
+import { LIMIT_S, type Place, startTraining, succeeded } from "@vision-platform/e2e/walkthrough/steps";
 import type { Viewers } from "./viewers.ts";
 
-const LIMIT_S = 600;
 /** The cancelled training would take far longer than the simulation. */
 const MANY_EPOCHS = 20_000;
-
-export interface Place {
-  project_id: number;
-  dataset_id: number;
-}
-
-/** Registers, and goes on with an API key: an access token would run out on the way. */
-export async function register(gatewayUrl: string): Promise<Person> {
-  const person = await newPerson(gatewayUrl, "railway");
-  const { key } = await person.api.call(createApiKey, { body: { name: "simulation" } });
-  return { ...person, token: key, api: createApiClient(gatewayUrl, key) };
-}
-
-/** Uploads the images of a case and waits until they are a dataset. */
-export async function upload(person: Person, { task_type, upload: make }: Case, folder: string): Promise<Place> {
-  return await projectWithDataset(person, await make(folder), task_type);
-}
-
-export async function startTraining(
-  person: Person,
-  place: Place,
-  example: Case,
-  epochs = example.epochs,
-): Promise<Job> {
-  const { upload: _, ...spec } = example;
-  return await person.api.call(createJob, { body: { ...place, ...spec, epochs, start: true } });
-}
-
-async function succeeded(person: Person, job: Job): Promise<Job> {
-  const over = await untilOver(person, job.id, LIMIT_S);
-  expect(
-    over.state === "SUCCEEDED",
-    `job ${job.id} (${job.framework}, ${job.kind}) ${over.state}: ${JSON.stringify(over.failure)}`,
-  );
-  return over;
-}
 
 /** Two trainings at once, one on each worker of the framework. Answers with the first. */
 export async function trainTwice(person: Person, viewers: Viewers, place: Place, example: Case): Promise<Job> {
@@ -60,14 +21,6 @@ export async function trainTwice(person: Person, viewers: Viewers, place: Place,
   const metric = first.primary_metric?.name ?? "";
   expect(typeof first.metrics[metric] === "number", `job ${first.id} has ${metric}`);
   return first;
-}
-
-/** The model of a training is evaluated, predicted with and exported. */
-export async function useModel(person: Person, trained: Job): Promise<Job[]> {
-  const kinds = ["evaluate", "predict", "export"] as const;
-  const params = { job_id: trained.id };
-  const jobs = await Promise.all(kinds.map((kind) => person.api.call(createDerivedJob, { params, body: { kind } })));
-  return await Promise.all(jobs.map((job) => succeeded(person, job)));
 }
 
 /** Cancels a training in the middle; answers with the seconds until it was over. */

@@ -3,8 +3,8 @@
  * with nothing shared but a network. `node deploy/railway/src/simulate.ts --help` tells the options.
  */
 import { parseArgs } from "node:util";
-import { CASES } from "./cases.ts";
-import { createReport } from "./report.ts";
+import { CASES } from "@vision-platform/e2e/walkthrough/cases";
+import { createReport } from "@vision-platform/e2e/walkthrough/report";
 import { simulate } from "./simulation.ts";
 
 const ALL = CASES.map(({ framework }) => framework).join(",");
@@ -45,7 +45,7 @@ function readOptions() {
 if (values.help) {
   process.stdout.write(HELP);
 } else {
-  const report = createReport(values.json);
+  const report = createReport("railway", values.json);
   try {
     await simulate(report, readOptions());
     process.exitCode = report.end();

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobEvent } from "@vision-platform/contracts/job-events";
 import { allEvents, type LiveSocket, openSocket, type Person, watch } from "@vision-platform/e2e/person";
-import { deepEqual, expect } from "./expecting.ts";
+import { deepEqual, expect } from "@vision-platform/e2e/walkthrough/expecting";
 
 /** After the last event a healthy notifier needs far less; a beacon heals what was lost within five seconds. */
 const CATCH_UP_MS = 20_000;

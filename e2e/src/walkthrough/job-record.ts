@@ -2,7 +2,7 @@
 import { getJob, type Job, listJobs } from "@vision-platform/contracts/api/jobs";
 import type { JobEvent } from "@vision-platform/contracts/job-events";
 import { isTerminal } from "@vision-platform/contracts/job-state";
-import { allEvents, type Person } from "@vision-platform/e2e/person";
+import { allEvents, type Person } from "../person.ts";
 import { deepEqual, expect } from "./expecting.ts";
 
 /** Epochs that an attempt told its progress of, in order. */

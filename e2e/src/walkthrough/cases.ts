@@ -1,7 +1,7 @@
-/** What is trained in the simulation: small models on a few real pixels, one case for each framework. */
+/** What is trained in a walk through the whole platform: small models on a few real pixels, one case for each framework. */
 
 import type { TaskType } from "@vision-platform/contracts/storage-manifests";
-import { digitsZip, scenesZip } from "@vision-platform/e2e/digits";
+import { digitsZip, scenesZip } from "../digits.ts";
 
 export interface Case {
   framework: string;

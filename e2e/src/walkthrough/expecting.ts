@@ -1,4 +1,4 @@
-/** Claims of a simulation. */
+/** Claims of a walk-through, which is a program and not a test file. */
 import { isDeepStrictEqual } from "node:util";
 
 export const deepEqual = isDeepStrictEqual;

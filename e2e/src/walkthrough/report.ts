@@ -1,4 +1,4 @@
-/** Tells what a simulation does, step by step: for people with ticks, for programs as NDJSON. */
+/** Tells what a walk-through does, step by step: for people with ticks, for programs as NDJSON. */
 
 export interface Report {
   /** Runs one step, tells how it went, and resolves or rejects as the step does. `remark` is said of its result. */
@@ -9,11 +9,12 @@ export interface Report {
   end(): number;
 }
 
-export function createReport(json: boolean): Report {
+/** @param event what its lines of JSON are called */
+export function createReport(event: string, json: boolean): Report {
   let passed = 0;
   let failed = 0;
-  const write = (text: string, event: object) =>
-    process.stdout.write(`${json ? JSON.stringify({ event: "railway", ...event }) : text}\n`);
+  const write = (text: string, told: object) =>
+    process.stdout.write(`${json ? JSON.stringify({ event, ...told }) : text}\n`);
 
   return {
     async step(name, work, remark) {
