@@ -55,6 +55,7 @@ def test_all_models_json_agrees_with_timm() -> None:
 def test_figures_are_those_of_the_listed_weights() -> None:
     by_name = {model["name"]: model for model in json.loads(catalogue.TRAINER_JSON.read_text())["models"]}
     assert by_name["resnet18"]["accuracy"]["value"] == 71.504
+    assert by_name["resnet18"]["speed"]["value"] == 13537.15
     assert by_name["vit_large_patch16_224"]["accuracy"]["value"] == 85.856
     assert by_name["vgg16"]["weights"] == {
         "license": "bsd-3-clause",

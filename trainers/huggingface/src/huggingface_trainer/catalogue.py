@@ -86,8 +86,9 @@ def _model(spec: ModelSpec) -> dict[str, Any]:
     }
     if spec.hub is not None:
         entry["weights"] = {"license": spec.weights_license, "source": spec.hub, "file": "model.safetensors"}
-    if spec.accuracy is not None:
-        entry["accuracy"] = dict(zip(("value", "unit", "on", "source"), spec.accuracy, strict=True))
+    for name, figure in (("accuracy", spec.accuracy), ("speed", spec.speed)):
+        if figure is not None:
+            entry[name] = dict(zip(("value", "unit", "on", "source"), figure, strict=True))
     if spec.notes is not None:
         entry["notes"] = spec.notes
     return entry

@@ -126,8 +126,9 @@ class ModelSpec:
     # (epochs, batch size, learning rate): a start for fine-tuning.
     recommended: tuple[int, int, float] = (10, 32, 5e-5)
     notes: str | None = None
-    # (value, unit, on, source) of a published figure.
+    # (value, unit, on, source) of published figures.
     accuracy: tuple[float, str, str, str] | None = None
+    speed: tuple[float, str, str, str] | None = None
     memory_mb: int = 12000
 
 
@@ -187,74 +188,121 @@ _BERT_WORDS = {"bos_token_id": 30522, "eos_token_id": 2, "pad_token_id": 0, "sep
 _TINY = ("transformer", "tiny")
 _TINY_NOTE = "Very small: for trying things out, also without a GPU."
 _NVIDIA = "other: NVIDIA Source Code License for SegFormer (non-commercial)"
+_COCO = "COCO 2017 validation"
+_ADE20K = ("ADE20K validation, 512 px", "open-mmlab/mmsegmentation configs/segformer/README.md at 02e04cc2")
+
+
+def _timm_speed(images_per_s: float) -> tuple[float, str, str, str]:
+    """The same architecture, measured by timm."""
+    return (
+        images_per_s, "images a second", "RTX 4090, mixed precision, 224 px",
+        "huggingface/pytorch-image-models results/benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv at 5c33776a",
+    )  # fmt: skip
+
+
+def _vit_accuracy(top1: float) -> tuple[float, str, str, str]:
+    return (top1, "% top-1", "ImageNet-1k validation, 384 px", "arXiv 2010.11929, table 5 (pretrained on ImageNet-21k)")
+
+
+def _detr_speed(seconds: float) -> tuple[float, str, str, str]:
+    return (
+        1000 * seconds,
+        "ms an image",
+        f"{_COCO}, the first 100 images, TorchScript",
+        "facebookresearch/detr README.md at 007893f3",
+    )
+
+
+def _rtdetr_speed(fps: float) -> tuple[float, str, str, str]:
+    source = "PaddlePaddle/PaddleDetection configs/rtdetr/README.md"
+    return (fps, "images a second", "T4, TensorRT, FP16, 640 px", source)
+
+
+def _segformer_figures(miou: float, fps: float) -> dict[str, tuple[float, str, str, str]]:
+    on, source = _ADE20K
+    return {"accuracy": (miou, "% mIoU", on, source), "speed": (fps, "images a second", "V100, 512 px", source)}
+
+
 _NVIDIA_NOTE = "The published weights may not be used commercially; from scratch there is no such limit."
 
 _ALL = (
     ModelSpec(
         "vit_base_patch16_224", "vit", "ViT Base, patch 16", 224, 224, _vit(768, 12, 12),
         ("transformer", "recommended"), hub="google/vit-base-patch16-224",
+        accuracy=_vit_accuracy(83.97), speed=_timm_speed(2787.15),
     ),
     ModelSpec(
         "vit_large_patch16_224", "vit", "ViT Large, patch 16", 224, 224, _vit(1024, 24, 16), ("transformer", "large"),
         hub="google/vit-large-patch16-224", recommended=(10, 16, 2e-5), memory_mb=15000,
+        accuracy=_vit_accuracy(85.15), speed=_timm_speed(912.7),
     ),
     ModelSpec(
         "deit_tiny_patch16_224", "deit", "DeiT Tiny, patch 16", 224, 224, _vit(192, 12, 3), ("transformer", "mobile"),
         hub="facebook/deit-tiny-patch16-224", recommended=(10, 64, 1e-4), memory_mb=4000,
         accuracy=(72.2, "% top-1", "ImageNet-1k validation", "model card of facebook/deit-tiny-patch16-224"),
+        speed=_timm_speed(17673.84),
     ),
     ModelSpec(
         "deit_small_patch16_224", "deit", "DeiT Small, patch 16", 224, 224, _vit(384, 12, 6),
         ("transformer", "recommended"), hub="facebook/deit-small-patch16-224", recommended=(10, 64, 5e-5),
         memory_mb=8000,
         accuracy=(79.9, "% top-1", "ImageNet-1k validation", "model card of facebook/deit-small-patch16-224"),
+        speed=_timm_speed(7687.89),
     ),
     ModelSpec(
         "deit_base_patch16_224", "deit", "DeiT Base, patch 16", 224, 224, _vit(768, 12, 12), ("transformer",),
         hub="facebook/deit-base-patch16-224",
         accuracy=(81.8, "% top-1", "ImageNet-1k validation", "model card of facebook/deit-base-patch16-224"),
+        speed=_timm_speed(2847.84),
     ),
     ModelSpec(
         "detr_resnet50", "detr", "DETR, ResNet-50", 800, 800, _detr(), ("transformer", "classic"),
         hub="facebook/detr-resnet-50 (revision no_timm)", recommended=(50, 4, 1e-4), memory_mb=14000,
-        accuracy=(42.0, "% AP", "COCO 2017 validation", "model card of facebook/detr-resnet-50"),
+        accuracy=(42.0, "% AP", _COCO, "model card of facebook/detr-resnet-50"),
+        speed=_detr_speed(0.036),
         notes="Learns slowly from scratch (hundreds of epochs); start from the published weights.",
     ),
     ModelSpec(
         "detr_resnet101", "detr", "DETR, ResNet-101", 800, 800, _detr(backbone={"depths": [3, 4, 23, 3]}),
         ("transformer", "classic"), hub="facebook/detr-resnet-101 (revision no_timm)", recommended=(50, 2, 1e-4),
-        accuracy=(43.5, "% AP", "COCO 2017 validation", "model card of facebook/detr-resnet-101"), memory_mb=14000,
+        accuracy=(43.5, "% AP", _COCO, "model card of facebook/detr-resnet-101"), memory_mb=14000,
+        speed=_detr_speed(0.050),
     ),
     ModelSpec(
         "rtdetr_r18", "rt_detr", "RT-DETR, ResNet-18", 640, 640,
         _rtdetr([2, 2, 2, 2], "basic", [64, 128, 256, 512], decoder_layers=3, hidden_expansion=0.5),
         ("transformer", "realtime", "recommended"), hub="PekingU/rtdetr_r18vd", recommended=(40, 16, 1e-4),
-        accuracy=(46.5, "% AP", "COCO 2017 validation", "model card of PekingU/rtdetr_r18vd"),
+        accuracy=(46.5, "% AP", _COCO, "model card of PekingU/rtdetr_r18vd"),
+        speed=_rtdetr_speed(217),
     ),
     ModelSpec(
         "rtdetr_r34", "rt_detr", "RT-DETR, ResNet-34", 640, 640,
         _rtdetr([3, 4, 6, 3], "basic", [64, 128, 256, 512], decoder_layers=4, hidden_expansion=0.5),
         ("transformer", "realtime"), hub="PekingU/rtdetr_r34vd", recommended=(40, 12, 1e-4),
-        accuracy=(48.9, "% AP", "COCO 2017 validation", "model card of PekingU/rtdetr_r34vd"),
+        accuracy=(48.9, "% AP", _COCO, "model card of PekingU/rtdetr_r34vd"),
+        speed=_rtdetr_speed(161),
     ),
     ModelSpec(
         "rtdetr_r50", "rt_detr", "RT-DETR, ResNet-50", 640, 640,
         _rtdetr([3, 4, 6, 3], "bottleneck", [256, 512, 1024, 2048]), ("transformer", "realtime"),
         hub="PekingU/rtdetr_r50vd", recommended=(40, 8, 1e-4), memory_mb=14000,
-        accuracy=(53.1, "% AP", "COCO 2017 validation", "model card of PekingU/rtdetr_r50vd"),
+        accuracy=(53.1, "% AP", _COCO, "model card of PekingU/rtdetr_r50vd"),
+        speed=_rtdetr_speed(108),
     ),
     ModelSpec(
         "segformer_b0", "segformer", "SegFormer B0", 512, 512, _segformer([2, 2, 2, 2], [32, 64, 160, 256], 256),
         ("transformer", "mobile", "recommended"), hub="nvidia/mit-b0", weights_license=_NVIDIA, notes=_NVIDIA_NOTE,
-        recommended=(50, 16, 6e-5), memory_mb=8000,
+        recommended=(50, 16, 6e-5), memory_mb=8000, **_segformer_figures(37.41, 51.32),
     ),
     ModelSpec(
         "segformer_b1", "segformer", "SegFormer B1", 512, 512, _segformer([2, 2, 2, 2], [64, 128, 320, 512], 256),
         ("transformer",), hub="nvidia/mit-b1", weights_license=_NVIDIA, notes=_NVIDIA_NOTE, recommended=(50, 12, 6e-5),
+        **_segformer_figures(40.97, 47.66),
     ),
     ModelSpec(
         "segformer_b2", "segformer", "SegFormer B2", 512, 512, _segformer([3, 4, 6, 3], [64, 128, 320, 512], 768),
         ("transformer",), hub="nvidia/mit-b2", weights_license=_NVIDIA, notes=_NVIDIA_NOTE, recommended=(50, 8, 6e-5),
+        **_segformer_figures(45.58, 30.88),
     ),
     ModelSpec(
         "blip_base", "blip", "BLIP captioning Base", 384, 384,
@@ -267,6 +315,7 @@ _ALL = (
         },
         ("transformer", "language"), hub="Salesforce/blip-image-captioning-base", weights_license="BSD-3-Clause",
         recommended=(10, 8, 2e-5), memory_mb=15000,
+        accuracy=(39.7, "BLEU-4", "COCO captions, Karpathy test split", "arXiv 2201.12086, table 7"),
     ),
     ModelSpec(
         "vitpose_base", "vitpose", "ViTPose Base (simple decoder)", 256, 192,
@@ -278,6 +327,7 @@ _ALL = (
             "use_simple_decoder": True, "scale_factor": 4,
         },
         ("transformer", "top-down"), hub="usyd-community/vitpose-base-simple", recommended=(50, 32, 1e-4),
+        accuracy=(75.5, "% AP", "COCO 2017 validation, boxes of a detector", "ViTAE-Transformer/ViTPose README.md"),
         notes="Looks at one object at a time: predictions need boxes, from a dataset, or take the image as one object.",
     ),
     ModelSpec(

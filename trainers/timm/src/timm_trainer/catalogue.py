@@ -27,6 +27,10 @@ ALL_MODELS_JSON = FOLDER / "all-models.json"
 # Columns model, img_size, top1 of timm's results/results-imagenet.csv.
 FIGURES = FOLDER / "imagenet-top1.csv"
 FIGURES_SOURCE = "huggingface/pytorch-image-models results/results-imagenet.csv at aa4b5850 (2026-08-08)"
+# Columns model, img_size, images_per_s of timm's own benchmark of the forward pass.
+SPEEDS = FOLDER / "rtx4090-speed.csv"
+SPEEDS_FILE = "benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv"
+SPEEDS_SOURCE = f"huggingface/pytorch-image-models results/{SPEEDS_FILE} at 5c33776a (2024-09-04)"
 
 # A start for fine-tuning with adamw on one GPU of 16 GB: (epochs, batch, learning rate).
 _SMALL_CNN = (30, 128, 1e-3)
@@ -113,17 +117,30 @@ def any_model(name: str) -> dict[str, Any]:
             "source": source[:300],
             "file": _weights_file(cfg)[:200],
         }
-    figures = _figures().get(f"{name}.{cfg.tag}" if cfg and cfg.tag else name, {})
-    if figures:
-        # At the size it is going to be trained at, where that was measured.
-        size = entry["input_size"] if entry["input_size"] in figures else min(figures)
+    accuracies = _figures(FIGURES, "top1").get(f"{name}.{cfg.tag}" if cfg and cfg.tag else name, {})
+    if accuracies:
+        size = _measured_size(accuracies, entry["input_size"])
         entry["accuracy"] = {
-            "value": figures[size],
+            "value": accuracies[size],
             "unit": "% top-1",
             "on": f"ImageNet-1k validation, {size} px",
             "source": FIGURES_SOURCE,
         }
+    speeds = _figures(SPEEDS, "images_per_s").get(name, {})
+    if speeds:
+        size = _measured_size(speeds, entry["input_size"])
+        entry["speed"] = {
+            "value": speeds[size],
+            "unit": "images a second",
+            "on": f"RTX 4090, mixed precision, {size} px",
+            "source": SPEEDS_SOURCE,
+        }
     return entry
+
+
+def _measured_size(figures: dict[int, float], input_size: int) -> int:
+    """The size the model is going to be trained at, where that was measured, else the smallest; in pixels."""
+    return input_size if input_size in figures else min(figures)
 
 
 def _weights_file(cfg: Any) -> str:
@@ -147,12 +164,12 @@ def _listed_model(name: str) -> dict[str, Any]:
 
 
 @cache
-def _figures() -> dict[str, dict[int, float]]:
-    """Top-1 in per cent by model and tag, and by image size."""
+def _figures(file: Path, column: str) -> dict[str, dict[int, float]]:
+    """The numbers of a column by model, as the file names it, and by image size."""
     found: dict[str, dict[int, float]] = {}
-    with FIGURES.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["model"], {})[int(row["img_size"])] = float(row["top1"])
+    with file.open(encoding="utf-8", newline="") as rows:
+        for row in csv.DictReader(rows):
+            found.setdefault(row["model"], {})[int(row["img_size"])] = float(row[column])
     return found
 
 
