@@ -28,6 +28,8 @@ export const AttemptEventData = z
     outcome: AttemptOutcome.optional(),
     exit_code: z.int().nullable().optional(),
     failure: Failure.optional(),
+    /** True when its worker was lost: it ended by its trainer's last word, or is lost itself. */
+    worker_lost: z.literal(true).optional(),
   })
   .meta({ id: "AttemptEventData" });
 export type AttemptEventData = z.infer<typeof AttemptEventData>;

@@ -88,6 +88,18 @@ describe("a worker killed with -9", () => {
     expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
     expect((await platform.events(job_id)).filter(({ type }) => type === "progress")).toHaveLength(30);
   });
+
+  it.each(["redis", "http"])("takes nothing from a trainer that had said how it ended, by %s", async (EVENTS_MODE) => {
+    const first = await startWorker({ EVENTS_MODE });
+    const lingers: ScriptStep = { do: "sleep", ms: 600_000 };
+    const job_id = await platform.submit([READY, { do: "succeed", metrics: { "val/top1": 1 } }, lingers]);
+    await eventually(async () => (await platform.events(job_id)).find(({ type }) => type === "succeeded"));
+    first.kill("SIGKILL");
+    await first.ended;
+    await startWorker({ EVENTS_MODE });
+    expect(await platform.until(job_id, over)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
+    expect(await outcomes(job_id)).toEqual(["succeeded"]);
+  });
 });
 
 describe("a frozen worker", () => {

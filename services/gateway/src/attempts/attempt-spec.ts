@@ -24,7 +24,7 @@ export function attemptSpec(
     pretrained_uri: null,
     model_uri: modelUri(gateway, job),
     callback_token: gateway.tokens.mintCallbackToken({ job_id, attempt, ttl_s: CALLBACK_TTL_S }),
-    terminal: row.terminal_event as AttemptSpec["terminal"],
+    terminal: row.terminal_event,
     last_src_seq: row.last_src_seq,
     last_worker_seq: row.last_worker_seq,
     ...lease,

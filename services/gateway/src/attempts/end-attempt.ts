@@ -19,6 +19,8 @@ export interface Ending {
   log_bytes?: number | undefined;
   /** RESULT.json of this very attempt, where there is one. */
   result?: TrainerResult | undefined;
+  /** No worker saw it end. */
+  worker_lost: boolean;
   /** The worker has not said so itself: what its token still says is refused. */
   swept: boolean;
 }
@@ -35,7 +37,8 @@ export async function endAttempt(
   const failure = failureOf(outcome, ending.failure);
   const log_bytes = ending.log_bytes ?? null;
   await recordEnd(tx, { job_id, attempt }, { outcome, exit_code, failure, log_bytes, revoke: ending.swept });
-  const data = { attempt, status: "ended", outcome, exit_code, ...(failure === undefined ? {} : { failure }) };
+  const why = { ...(failure && { failure }), ...(ending.worker_lost && { worker_lost: true }) };
+  const data = { attempt, status: "ended", outcome, exit_code, ...why };
   said.events.push(await appendEvent(tx, job_id, { attempt, type: "attempt", data }));
 
   const interruptions = outcome === "succeeded" ? 0 : await countInterruptions(tx, job_id);

@@ -104,14 +104,18 @@ function isLost(now: RawBuilder<Date>) {
     case when launcher = 'subprocess' then 0 else ${ADOPTION_S}::int end)`;
 }
 
-/** Attempts whose lease ran out, and the time to adopt them. */
-export async function expiredLeases(db: Db, limit: number): Promise<AttemptKey[]> {
+/**
+ * Attempts whose lease ran out, and the time to adopt them; `overdue_s` is how long ago that lease was over. Those whose
+ * trainer has said its last word come last: how they end may have to wait for the storage.
+ */
+export async function expiredLeases(db: Db, limit: number): Promise<(AttemptKey & { overdue_s: number })[]> {
   return await db
     .selectFrom("attempts")
-    .select(["job_id", "attempt"])
+    .select(["job_id", "attempt", sql<number>`extract(epoch from now() - lease_until)::float8`.as("overdue_s")])
     .where(isLost(sql<Date>`now()`))
     .where("lease_until", "is not", null)
     .where("outcome", "is", null)
+    .orderBy(sql`terminal_event is not null`)
     .orderBy("lease_until")
     .limit(limit)
     .execute();

@@ -5,6 +5,7 @@ import type { Role } from "@vision-platform/contracts/api/projects";
 import type { Gpu, LauncherName } from "@vision-platform/contracts/api/workers";
 import type { Failure } from "@vision-platform/contracts/failure-codes";
 import type { AttemptOutcome, JobKind, JobState } from "@vision-platform/contracts/job-state";
+import type { LastWord } from "@vision-platform/contracts/last-word";
 import type { DatasetSummary, Finding, TaskType } from "@vision-platform/contracts/storage-manifests";
 import type { ColumnType, Generated, GeneratedAlways, JSONColumnType, Selectable } from "kysely";
 
@@ -134,7 +135,7 @@ export interface AttemptsTable {
   last_worker_seq: Generated<number>;
   last_event_at: NullableTime;
   resume_uri: string | null;
-  terminal_event: NullableJson<{ type: string; data: Record<string, unknown> }>;
+  terminal_event: NullableJson<LastWord>;
   resources: NullableJson<Record<string, unknown>>;
   outcome: AttemptOutcome | null;
   exit_code: number | null;

@@ -8,6 +8,7 @@ import { claimAttempt, finishAttempt, pushEvents, replayEvents } from "@vision-p
 import { createJob, startJob } from "@vision-platform/contracts/api/jobs";
 import type { BodyInput } from "@vision-platform/contracts/api/operation";
 import type { JobEvent } from "@vision-platform/contracts/job-events";
+import type { AttemptOutcome } from "@vision-platform/contracts/job-state";
 import { jobPrefix, resultKey, s3Uri } from "@vision-platform/contracts/names";
 import type { TrainerEventHead } from "@vision-platform/contracts/trainer-events";
 import { startTestGateway, type TestGateway, type TestGatewayOptions, type TestUser } from "../testing.ts";
@@ -87,10 +88,7 @@ export interface Claimed {
     events: TrainerEventHead[],
     options?: { source?: "trainer" | "worker"; allow_gap?: boolean },
   ): Promise<{ acked: number; cancel: boolean }>;
-  finish(
-    outcome: "succeeded" | "failed" | "cancelled" | "preempted" | "interrupted",
-    extra?: object,
-  ): Promise<{ state: string; attempt: number }>;
+  finish(outcome: AttemptOutcome, extra?: object): Promise<{ state: string; attempt: number }>;
   /** Puts an artifact and RESULT.json into the storage and says `succeeded` with the next number. */
   deliver(src_seq: number): Promise<void>;
 }

@@ -29,8 +29,8 @@ function send(derived: DerivedSpan, parent: string): void {
   span.end({ error, at: to });
 }
 
-/** The worker adds the span of an attempt that it saw end; that of a lost one is nobody's but ours. */
-function sendLost(found: TracedAttempt, event: JobEvent, id: string, ended: Date): void {
+/** The worker adds the span of an attempt that it saw end; that of one whose worker was lost is nobody's but ours. */
+function sendUnseen(found: TracedAttempt, event: JobEvent, id: string, ended: Date): void {
   const span = startSpan(`attempt ${found.framework}`, {
     kind: "consumer",
     parent: found.traceparent,
@@ -38,7 +38,9 @@ function sendLost(found: TracedAttempt, event: JobEvent, id: string, ended: Date
     at: found.claimed_at ?? ended,
     attributes: { "vision_platform.job_id": event.job_id, "vision_platform.attempt": event.attempt },
   });
-  span.end({ error: "the attempt was lost with its worker", at: ended });
+  const { outcome, failure } = event.data as Partial<AttemptEventData>;
+  span.set({ "vision_platform.outcome": outcome, "vision_platform.failure_code": failure?.code });
+  span.end({ error: failure && `${failure.code}: ${failure.message}`, at: ended });
 }
 
 async function sendSpans(db: Db, event: JobEvent): Promise<void> {
@@ -48,7 +50,7 @@ async function sendSpans(db: Db, event: JobEvent): Promise<void> {
   if (found === undefined || trace === undefined) return;
   const span_id = attemptSpanId(trace.trace_id, job_id, attempt);
   const ended = new Date(event.ts);
-  if (event.data.outcome === "lost") sendLost(found, event, span_id, ended);
+  if (event.data.worker_lost === true) sendUnseen(found, event, span_id, ended);
   const trainer = deriveTrainerSpans(await trainerMilestones(db, job_id, attempt), ended);
   if (trainer === undefined) return;
   const about = { "vision_platform.job_id": job_id, "vision_platform.attempt": attempt };

@@ -2,9 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@vision-platform/common/logger";
 import type { LauncherName } from "@vision-platform/contracts/api/workers";
-import { FAILURES } from "@vision-platform/contracts/failure-codes";
+import { decision } from "@vision-platform/contracts/last-word";
 import { inStream } from "@vision-platform/contracts/names";
-import { TERMINAL_EVENT_TYPES } from "@vision-platform/contracts/trainer-events";
 import { type AttemptApi, createAttemptApi, isFenced } from "../attempt-api.ts";
 import { createRedactor } from "../logs/redaction.ts";
 import { attemptDirectory, writeStopReason } from "../supervision/attempt-directory.ts";
@@ -12,14 +11,16 @@ import { endAttemptSpan, startOrphanSpan } from "../supervision/attempt-span.ts"
 import { cleanUp, endAttempt, FINISH_LIMIT_MS, forget } from "../supervision/ending.ts";
 import { batches, pushBatch } from "../supervision/event-push.ts";
 import { deliverFinish } from "../supervision/finishing.ts";
-import { type Decision, decideOutcome } from "../supervision/outcome.ts";
-import { readEntry, type TerminalEvent } from "../supervision/stream-tail.ts";
+import { readEntry } from "../supervision/stream-tail.ts";
 import type { Supervisor } from "../supervision/supervisor.ts";
 import type { WorkerParts } from "../worker-parts.ts";
 import type { AttemptRecord } from "./attempt-record.ts";
 
 /** What an orphaned trainer gets to save and end: the next attempt waits for it. */
 const ORPHAN_GRACE_MS = 4_000;
+
+/** The gateway believes a trainer that had said its last word; any other attempt was lost with its worker. */
+const LOST = decision("lost", "WORKER_LOST", "The worker of this attempt ended without finishing it.");
 
 interface Orphan {
   record: AttemptRecord;
@@ -56,12 +57,8 @@ async function endTrainer(parts: WorkerParts, { record, fenced, logger }: Orphan
   await launcher.remove(trainer);
 }
 
-/** What the dead worker had not yet brought to the gateway; answers with the trainer's last word. */
-async function forwardRest(
-  parts: WorkerParts,
-  { record, api, logger }: Orphan,
-  signal: AbortSignal,
-): Promise<TerminalEvent | null> {
+/** Brings what the dead worker had not yet brought to the gateway. */
+async function forwardRest(parts: WorkerParts, { record, api, logger }: Orphan, signal: AbortSignal): Promise<void> {
   const entries = await parts.redis.xrange(inStream(record.job_id, record.attempt), "-", "+");
   const events = entries.map(readEntry).filter((event) => event !== null);
   const push = {
@@ -71,18 +68,6 @@ async function forwardRest(
     onRefused: (_event: unknown, reason: unknown) => logger.warn({ err: reason }, "event refused"),
   };
   for (const batch of batches(events)) await pushBatch(api, batch, push);
-  const last = events.find(({ event }) => (TERMINAL_EVENT_TYPES as readonly string[]).includes(event.type))?.event;
-  return last ? { type: last.type as TerminalEvent["type"], data: last.data } : null;
-}
-
-/** A trainer that had said its last word is believed; any other attempt was lost with its worker. */
-function judge(terminal: TerminalEvent | null): Decision {
-  if (terminal !== null && terminal.type !== "stopped") {
-    const exit = { code: null, signal: null };
-    return decideOutcome({ exit, terminal, stopReason: null, outOfMemory: false, logTail: "" });
-  }
-  const message = "The worker of this attempt ended without finishing it.";
-  return { outcome: "lost", failure: { code: "WORKER_LOST", message, hint: FAILURES.WORKER_LOST.hint } };
 }
 
 async function report(parts: WorkerParts, orphan: Orphan): Promise<void> {
@@ -98,15 +83,12 @@ async function report(parts: WorkerParts, orphan: Orphan): Promise<void> {
     if (answer !== "unanswered") await cleanUp(parts, record, directory);
     return;
   }
-  const terminal = await forwardRest(parts, orphan, signal).catch((error: unknown) => {
-    logger.warn({ err: error }, "the rest of the events was not forwarded");
-    return null;
-  });
+  await forwardRest(parts, orphan, signal).catch((error: unknown) =>
+    logger.warn({ err: error }, "the rest of the events was not forwarded"),
+  );
   const exit = { code: null, signal: null };
   const redact = createRedactor(record.secrets);
-  const decision = judge(terminal);
-  const answer = await endAttempt(parts, { api, directory, record, exit, decision, redact, signal, logger });
-  if (answer === "accepted") endAttemptSpan(span, decision);
+  const answer = await endAttempt(parts, { api, directory, record, exit, decision: LOST, redact, signal, logger });
   if (answer !== "unanswered") await cleanUp(parts, record, directory);
 }
 

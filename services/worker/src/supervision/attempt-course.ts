@@ -1,6 +1,7 @@
 /** The course of one attempt, from its launch or adoption to its end. */
 import { performance } from "node:perf_hooks";
 import { inSpan } from "@vision-platform/common/tracing";
+import { type Decision, stoppedOnRequest } from "@vision-platform/contracts/last-word";
 import { type Exit, LaunchError, type Trainer } from "../launchers/launcher.ts";
 import type { WorkerParts } from "../worker-parts.ts";
 import { type Attempt, launch, takeOver } from "./attempt.ts";
@@ -8,7 +9,6 @@ import { endAttemptSpan } from "./attempt-span.ts";
 import { cleanUp, endAttempt, FINISH_LIMIT_MS, forget } from "./ending.ts";
 import type { EventDoor } from "./environment.ts";
 import { countMemoryKills } from "./memory-evidence.ts";
-import { type Decision, stoppedOnRequest } from "./outcome.ts";
 import { judge, listen, settle } from "./watching.ts";
 
 const NO_EXIT: Exit = { code: null, signal: null };

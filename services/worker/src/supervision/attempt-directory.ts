@@ -2,6 +2,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { StopReason } from "@vision-platform/contracts/last-word";
 
 export interface AttemptDirectory {
   path: string;
@@ -12,8 +13,6 @@ export interface AttemptDirectory {
   /** One word, written before the trainer is asked to stop: cancelled, preempted or timeout. */
   stopReasonFile: string;
 }
-
-export type StopReason = "cancelled" | "preempted" | "timeout";
 
 /** The name that directory, record and marker of an attempt share. */
 export function attemptName(ids: { job_id: number; attempt: number }): string {

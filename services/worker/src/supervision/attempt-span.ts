@@ -3,8 +3,8 @@ import { attemptSpanId, readTraceparent } from "@vision-platform/common/trace";
 import { type Span, startSpan } from "@vision-platform/common/tracing";
 import type { AttemptSpec } from "@vision-platform/contracts/api/internal";
 import type { JobKind } from "@vision-platform/contracts/job-state";
+import type { Decision } from "@vision-platform/contracts/last-word";
 import { queueName } from "@vision-platform/contracts/names";
-import type { Decision } from "./outcome.ts";
 
 /** What the queue said of an attempt when it was taken. */
 export interface Taken {

@@ -1,6 +1,7 @@
 /** The last steps of an attempt: log to the storage, outcome to the gateway, everything of it away. */
 import { constants } from "node:os";
 import type { Logger } from "@vision-platform/common/logger";
+import type { Decision } from "@vision-platform/contracts/last-word";
 import type { AttemptApi } from "../attempt-api.ts";
 import type { Exit } from "../launchers/launcher.ts";
 import { uploadLog } from "../logs/log-upload.ts";
@@ -8,7 +9,6 @@ import type { AttemptRecord } from "../records/attempt-record.ts";
 import type { WorkerParts } from "../worker-parts.ts";
 import { type AttemptDirectory, removeDirectory } from "./attempt-directory.ts";
 import { deliverFinish, type FinishAnswer } from "./finishing.ts";
-import type { Decision } from "./outcome.ts";
 
 /** How long the end of an attempt waits for a gateway that is away. Beyond it the next start of a worker goes on. */
 export const FINISH_LIMIT_MS = 600_000;

@@ -1,7 +1,8 @@
 /** Ends a trainer, politely or at once, whoever asks first. */
 import type { Logger } from "@vision-platform/common/logger";
+import type { StopReason } from "@vision-platform/contracts/last-word";
 import type { Launcher, Trainer } from "../launchers/launcher.ts";
-import { type AttemptDirectory, type StopReason, writeStopReason } from "./attempt-directory.ts";
+import { type AttemptDirectory, writeStopReason } from "./attempt-directory.ts";
 
 export interface StopControl {
   /** Why the trainer was asked to stop; the first reason stays. */

@@ -1,6 +1,7 @@
 /** Follows the stream of one attempt and brings its events to the gateway as they come. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@vision-platform/common/logger";
+import type { LastWord } from "@vision-platform/contracts/last-word";
 import { MAX_EVENT_BYTES, TERMINAL_EVENT_TYPES, TrainerEventHead } from "@vision-platform/contracts/trainer-events";
 import type { Redis } from "ioredis";
 import type { AttemptApi } from "../attempt-api.ts";
@@ -13,12 +14,6 @@ const BLOCK_MS = 200;
 const MAX_GATHER_MS = 40;
 /** After the trainer's end a Redis that is away is waited for as long as this: what lies in it may come back. */
 const REDIS_AWAY_LIMIT_MS = 60_000;
-
-/** succeeded, failed or stopped: the trainer's own last word. */
-export interface TerminalEvent {
-  type: (typeof TERMINAL_EVENT_TYPES)[number];
-  data: Record<string, unknown>;
-}
 
 type Entry = [id: string, fields: string[]];
 
@@ -41,7 +36,7 @@ export interface StreamTailOptions {
 
 export interface StreamTail {
   /** The terminal event, once it was read. */
-  readonly terminal: TerminalEvent | null;
+  readonly terminal: LastWord | null;
   /** Events brought to the gateway, and entries that were no events. */
   readonly counts: { forwarded: number; unreadable: number };
   /** The trainer has ended: resolves when what is in the stream has arrived, after `limitMs`, or when `hurry` says so. Never rejects. */
@@ -78,7 +73,7 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const counts = { forwarded: 0, unreadable: 0 };
-  let terminal: TerminalEvent | null = null;
+  let terminal: LastWord | null = null;
   let cursor = options.after;
   let endedAt: number | null = null;
   let gather = 0;
@@ -95,7 +90,7 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
     const events = entries.map(readEntry).filter((event) => event !== null);
     counts.unreadable += entries.length - events.length;
     for (const { event } of events) {
-      if (isTerminal(event)) terminal ??= { type: event.type as TerminalEvent["type"], data: event.data };
+      if (isTerminal(event)) terminal ??= { type: event.type as LastWord["type"], data: event.data };
     }
     const began = performance.now();
     for (const batch of batches(events)) await pushBatch(api, batch, push);

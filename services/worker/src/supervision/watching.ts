@@ -1,5 +1,5 @@
 /** Watches a running trainer: its events, its log, its clock, its end. */
-import { FAILURES } from "@vision-platform/contracts/failure-codes";
+import { type Decision, decision } from "@vision-platform/contracts/last-word";
 import { inStream } from "@vision-platform/contracts/names";
 import type { Exit, Trainer } from "../launchers/launcher.ts";
 import { type LogTail, startLogTail } from "../logs/log-tail.ts";
@@ -8,20 +8,17 @@ import type { Attempt } from "./attempt.ts";
 import { FINISH_LIMIT_MS } from "./ending.ts";
 import type { EventDoor } from "./environment.ts";
 import { ranOutOfMemory } from "./memory-evidence.ts";
-import { type Decision, decideOutcome } from "./outcome.ts";
+import { decideOutcome } from "./outcome.ts";
 import { type StreamTail, startStreamTail } from "./stream-tail.ts";
 
 /** setTimeout takes no more. */
 const LONGEST_TIMER_MS = 2_147_483_647;
 
-const VANISHED: Decision = {
-  outcome: "lost",
-  failure: {
-    code: "WORKER_LOST",
-    message: "The worker of this attempt ended, and nothing was left of its trainer.",
-    hint: FAILURES.WORKER_LOST.hint,
-  },
-};
+const VANISHED = decision(
+  "lost",
+  "WORKER_LOST",
+  "The worker of this attempt ended, and nothing was left of its trainer.",
+);
 
 /** After a release the next worker goes on where the gateway stands: what is not there yet is not lost. */
 const LEAVE_LIMIT_MS = 1_000;

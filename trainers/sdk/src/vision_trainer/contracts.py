@@ -620,6 +620,7 @@ class AttemptEventData(BaseModel):
         int | None, Field(ge=-9007199254740991, le=9007199254740991)
     ] = None
     failure: Failure | None = None
+    worker_lost: Literal[True] | None = None
 
 
 class StartedEvent(BaseModel):
