@@ -40,6 +40,11 @@ export async function engineAnswers(socket: string = ENGINE_SOCKET): Promise<boo
   );
 }
 
+/** Checkouts of one machine may share an engine or a namespace, and each counts its jobs from 1. */
+export function platformInstance({ dir }: Pick<VpPaths, "dir">): string {
+  return `laptop-${createHash("sha256").update(dir).digest("hex").slice(0, 8)}`;
+}
+
 /**
  * The docker agent of this checkout. Null when the platform does not launch containers: with TRAINING_EXECUTION_MODE
  * subprocess or kubernetes, and with auto where no engine answers.
@@ -56,8 +61,7 @@ export async function laptopAgent(settings: Settings, paths: VpPaths, doors: Doo
     TRAINERS_DIR: join(ROOT, "trainers"),
     RELAYS,
     LOG_LEVEL: settings.LOG_LEVEL,
-    // Checkouts of one machine share its engine, and each counts its jobs from 1.
-    PLATFORM_INSTANCE: `laptop-${createHash("sha256").update(paths.dir).digest("hex").slice(0, 8)}`,
+    PLATFORM_INSTANCE: platformInstance(paths),
     ...givenSettings(settings, AGENT_SETTINGS),
   };
   const part: Part = {

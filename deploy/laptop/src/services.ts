@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { baseEnvironment, GATEWAY_SETTINGS, givenSettings, type Settings, WORKER_SETTINGS } from "./config.ts";
-import type { LaptopAgent } from "./docker-agent.ts";
+import { type LaptopAgent, platformInstance } from "./docker-agent.ts";
 import type { Part } from "./part.ts";
 import { ROOT, type VpPaths } from "./paths.ts";
 import type { Secrets } from "./secrets.ts";
@@ -121,6 +121,7 @@ function workerEnv(context: Context, trainer: Trainer, name: string): Record<str
     TRAINER_ENVS_DIR: context.paths.envs,
     EVENTS_MODE: context.settings.EVENTS_MODE,
     LOG_LEVEL: context.settings.LOG_LEVEL,
+    PLATFORM_INSTANCE: platformInstance(context.paths),
     // ./vp down ends everything, with a checkpoint; the next ./vp up goes on from there.
     KEEP_TRAINERS: "false",
     ...context.agent?.workerEnv,

@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { removeLaunchFolders, scriptedLaunch } from "../../testing/launch-spec.ts";
 import { jobObject, secretObject } from "./job-object.ts";
-import { attemptOf, jobName, selector } from "./names.ts";
+import { attemptOf, selector } from "./names.ts";
 import { parseSettings } from "./trainer-settings.ts";
 
 afterAll(removeLaunchFolders);
-const scope = { instance: "default", framework: "scripted" };
+const scope = { instance: "vision-platform", framework: "scripted" };
 const settings = (given: object = {}) => parseSettings(given, "test");
 const launch = (changes = {}) => scriptedLaunch([], () => ({ GRACE_S: "30" }), { job_id: 7, attempt: 2, ...changes });
 
@@ -20,8 +20,9 @@ describe("a Job", () => {
       attempt: 2,
       identity: { handle: "u" },
     });
-    expect(selector(scope)).toBe("vision-platform.instance=default,vision-platform.framework=scripted");
-    expect(jobName({ ...scope, instance: "team-a" }, { job_id: 7, attempt: 2 })).toBe("vp-team-a-7-a2");
+    expect(selector(scope)).toBe("vision-platform.instance=vision-platform,vision-platform.framework=scripted");
+    const other = jobObject({ ...scope, instance: "team-a" }, launch(), settings());
+    expect(other.metadata?.name).toBe("vp-team-a-7-a2");
     expect(attemptOf({ labels: {} })).toBeNull();
   });
 

@@ -2,7 +2,8 @@
 import type { V1Job, V1PodSpec, V1PodTemplateSpec, V1Secret, V1Volume } from "@kubernetes/client-node";
 import { FAILURES } from "@vision-platform/contracts/failure-codes";
 import type { LaunchSpec } from "../launcher.ts";
-import { CONTAINER, jobName, labelsOf, type Scope } from "./names.ts";
+import { attemptObjectName } from "../platform-instance.ts";
+import { CONTAINER, labelsOf, type Scope } from "./names.ts";
 import type { KubernetesSettings } from "./trainer-settings.ts";
 
 /** The trainer's user in every image. */
@@ -108,7 +109,7 @@ function trainersOwnExitCodes(): number[] {
 
 /** The Job of an attempt. It makes one pod, once: whether the job goes on is for the gateway to say. */
 export function jobObject(scope: Scope, spec: LaunchSpec, settings: KubernetesSettings): V1Job {
-  const name = jobName(scope, spec);
+  const name = attemptObjectName(scope.instance, spec);
   const labels = labelsOf(scope, spec);
   const annotations = { ...settings.annotations, "vision-platform.trace-id": spec.trace_id };
   const template: V1PodTemplateSpec = {
@@ -149,7 +150,7 @@ export function jobObject(scope: Scope, spec: LaunchSpec, settings: KubernetesSe
  * left behind; a pod that is quicker waits for it.
  */
 export function secretObject(scope: Scope, spec: LaunchSpec, jobUid: string): V1Secret {
-  const name = jobName(scope, spec);
+  const name = attemptObjectName(scope.instance, spec);
   return {
     apiVersion: "v1",
     kind: "Secret",

@@ -6,9 +6,10 @@ import type { Logger } from "@vision-platform/common/logger";
 import type { WorkerConfig } from "../../config.ts";
 import type { AttemptDirectory } from "../../supervision/attempt-directory.ts";
 import { type AttemptIds, LaunchError, type Launcher, type LaunchSpec, type Trainer } from "../launcher.ts";
+import { attemptObjectName } from "../platform-instance.ts";
 import { type Cluster, connectCluster, ifThere, patiently, reasonOf, statusOf } from "./cluster.ts";
 import { FOLDERS, graceSeconds, jobObject, secretObject } from "./job-object.ts";
-import { attemptOf, jobName, type Scope, selector } from "./names.ts";
+import { attemptOf, type Scope, selector } from "./names.ts";
 import { createPodWatch } from "./pod-watch.ts";
 import { untilStarted } from "./starting.ts";
 import { followTrainerPod, type TrainerPod } from "./trainer-pod.ts";
@@ -72,7 +73,7 @@ function createJobs(cluster: Cluster) {
 export function createKubernetesLauncher(config: WorkerConfig, logger: Logger): Launcher {
   const settings = readSettings(config.KUBERNETES_SETTINGS_FILE);
   const cluster = connectCluster(config.KUBERNETES_NAMESPACE);
-  const scope: Scope = { instance: config.KUBERNETES_INSTANCE, framework: config.FRAMEWORK };
+  const scope: Scope = { instance: config.PLATFORM_INSTANCE, framework: config.FRAMEWORK };
   const watch = createPodWatch(cluster, selector(scope), logger);
   const jobs = createJobs(cluster);
 
@@ -82,7 +83,7 @@ export function createKubernetesLauncher(config: WorkerConfig, logger: Logger): 
     return followTrainerPod({
       cluster,
       watch,
-      jobName: jobName(scope, ids),
+      jobName: attemptObjectName(scope.instance, ids),
       ids,
       identity,
       directory,
@@ -180,7 +181,7 @@ export function createKubernetesLauncher(config: WorkerConfig, logger: Logger): 
       }
     },
     async adopt(ids, identity, directory) {
-      const name = jobName(scope, ids);
+      const name = attemptObjectName(scope.instance, ids);
       const job = await jobs.read(name);
       if (job === undefined || attemptOf(job.metadata)?.identity.marker !== identity.marker) return null;
       if (job.metadata?.deletionTimestamp !== undefined) return null;

@@ -25,12 +25,6 @@ export interface Scope {
   framework: string;
 }
 
-/** `vp-<job>-a<attempt>`, with the platform's name in it unless that is `default`. */
-export function jobName(scope: Scope, ids: AttemptIds): string {
-  const platform = scope.instance === "default" ? "" : `${scope.instance}-`;
-  return `vp-${platform}${ids.job_id}-a${ids.attempt}`;
-}
-
 /** Selects all that belongs to the workers of one framework. */
 export function selector(scope: Scope): string {
   return `${LABEL.instance}=${scope.instance},${LABEL.framework}=${scope.framework}`;

@@ -3,6 +3,8 @@ import { resolve } from "node:path";
 import { loadConfig, setting } from "@vision-platform/common/config";
 import { PLATFORM_VERSION } from "@vision-platform/common/version";
 import { z } from "zod";
+import type { AttemptIds } from "../../launcher.ts";
+import { attemptObjectName, platformInstance, USUAL_INSTANCE } from "../../platform-instance.ts";
 
 const GIB = 1_073_741_824;
 const bytes = (least: number) => z.coerce.number().int().min(least);
@@ -44,11 +46,7 @@ const schema = z.object({
     .regex(/^unix:\/\/\/.+/)
     .default("unix:///var/run/docker.sock")
     .describe("the engine's socket, such as unix:///var/run/docker.sock"),
-  PLATFORM_INSTANCE: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,30}$/)
-    .default("vision-platform")
-    .describe("a name of this platform on its engine: up to 31 small letters, digits and dashes"),
+  PLATFORM_INSTANCE: platformInstance,
   TRAINERS_DIR: folder.describe("the folder that holds <framework>/trainer.json"),
   IMAGE_REGISTRY: z
     .string()
@@ -86,11 +84,9 @@ const schema = z.object({
   LOG_LEVEL: setting.logLevel,
 });
 
-const DEFAULT_INSTANCE = "vision-platform";
-
 /** Names of several platforms on one engine must differ; the usual one has the plain names. */
 function instanceName(instance: string, what: string): string {
-  return instance === DEFAULT_INSTANCE ? `vision-platform-${what}` : `vision-platform-${instance}-${what}`;
+  return instance === USUAL_INSTANCE ? `vision-platform-${what}` : `vision-platform-${instance}-${what}`;
 }
 
 /** Throws ConfigError with a line for each wrong variable. */
@@ -101,8 +97,7 @@ export function readAgentConfig(environment: Record<string, string | undefined> 
     ...given,
     ENGINE_SOCKET: given.DOCKER_HOST.slice("unix://".length),
     /** Of the container of an attempt. */
-    containerName: (job: number, attempt: number) =>
-      instance === DEFAULT_INSTANCE ? `vp-${job}-a${attempt}` : `vp-${instance}-${job}-a${attempt}`,
+    containerName: (ids: AttemptIds) => attemptObjectName(instance, ids),
     JOBS_NETWORK: given.JOBS_NETWORK ?? instanceName(instance, "jobs"),
     OPEN_NETWORK: instanceName(instance, "open"),
     CACHE_VOLUME: given.CACHE_VOLUME ?? instanceName(instance, "cache"),

@@ -76,7 +76,7 @@ export function containerSpec(
   config: AgentConfig,
   { reference, command, extraHosts }: Surroundings,
 ): Docker.ContainerCreateOptions {
-  const name = config.containerName(request.job_id, request.attempt);
+  const name = config.containerName(request);
   return {
     name,
     Hostname: name,

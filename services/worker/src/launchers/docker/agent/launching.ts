@@ -53,7 +53,7 @@ async function discard(container: Docker.Container): Promise<void> {
  */
 async function standing(tools: LaunchTools, request: LaunchRequest): Promise<Launched | null> {
   const { engine, config } = tools;
-  const name = config.containerName(request.job_id, request.attempt);
+  const name = config.containerName(request);
   const container = engine.getContainer(name);
   const info = await container.inspect(question());
   const labels = readLabels(config.PLATFORM_INSTANCE, info.Config.Labels);
