@@ -8,6 +8,7 @@ import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs, promisify } from "node:util";
+import { NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { getJob, type Job } from "@vision-platform/contracts/api/jobs";
 import { listWorkers } from "@vision-platform/contracts/api/workers";
 import { allEvents, type Person, untilJob, untilOver } from "@vision-platform/e2e/person";
@@ -176,7 +177,7 @@ async function broughtBack(stack: Stack, person: Person, place: Place, example: 
 async function vp(...words: string[]): Promise<void> {
   const main = join(ROOT, "services/cli/src/main.ts");
   try {
-    await run(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...words], { timeout: LIMIT_S * 1000 });
+    await run(process.execPath, [...NODE_OPTIONS, main, ...words], { timeout: LIMIT_S * 1000 });
   } catch (error) {
     throw new Error(`./vp ${words.join(" ")}: ${(error as { stderr?: string }).stderr ?? error}`, { cause: error });
   }

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { CHECKOUT } from "./platform.ts";
 
 const MAIN = join(CHECKOUT, "services/worker/src/launchers/docker/agent/main.ts");
@@ -36,7 +37,7 @@ export class DockerAgent {
       RELAYS: relays,
       MIN_FREE_BYTES: "0",
     };
-    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN], {
+    const child = spawn(process.execPath, [...NODE_OPTIONS, MAIN], {
       env,
       stdio: ["ignore", "pipe", "inherit"],
     });

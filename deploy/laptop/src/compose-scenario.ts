@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { wholeEnvironment } from "./config.ts";
 import { ROOT } from "./paths.ts";
 import { installEnvs } from "./prepare.ts";
@@ -18,7 +19,7 @@ export async function composeScenario(json: boolean): Promise<number> {
   } finally {
     progress.end();
   }
-  const args = ["--disable-warning=ExperimentalWarning", join(ROOT, "deploy/compose/scenario.ts")];
+  const args = [...NODE_OPTIONS, join(ROOT, "deploy/compose/scenario.ts")];
   const run = commandRunner(false);
   return await run(process.execPath, [...args, ...(json ? ["--json"] : [])], { cwd: ROOT, env: wholeEnvironment() });
 }

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { baseEnvironment } from "./config.ts";
 import { ROOT } from "./paths.ts";
 
@@ -24,7 +25,7 @@ export async function askDatabase(
     ...(account ? { ACCOUNT_EMAIL: account.email, ACCOUNT_PASSWORD: account.password } : {}),
   };
   try {
-    const args = ["--disable-warning=ExperimentalWarning", MAIN, ...words];
+    const args = [...NODE_OPTIONS, MAIN, ...words];
     const { stdout } = await run(process.execPath, args, { env, maxBuffer: 1 << 26 });
     return JSON.parse(stdout);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { join, relative } from "node:path";
+import { NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { z } from "zod";
 import { wholeEnvironment } from "./config.ts";
 import { ROOT, vpPaths } from "./paths.ts";
@@ -76,7 +77,7 @@ type End = { job_id: number | null; state: string | null; metrics: unknown; gate
 /** Runs commands of ./vp as a person would: each is shown before it runs, and prints for itself. */
 function commandLine(json: boolean) {
   const main = join(ROOT, "services/cli/src/main.ts");
-  const node = ["--disable-warning=ExperimentalWarning", main];
+  const node = [...NODE_OPTIONS, main];
   // A server or key that the person has set is for another platform than the one of this demo.
   const { VP_SERVER: _server, VP_NOTIFIER: _notifier, VP_TOKEN: _token, ...env } = wholeEnvironment();
   const say = (text: string) => void (json ? undefined : process.stdout.write(`${text}\n`));

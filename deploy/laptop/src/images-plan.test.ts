@@ -1,6 +1,7 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bakeFile, reference, withoutUser } from "./images-build.ts";
 import { isolationOf } from "./images-isolation.ts";
@@ -82,6 +83,14 @@ describe("images of frameworks", () => {
       expect(images.find((image) => image.name === name)?.args.TRAINER_PARENT).toBe("torch-layers");
     }
     expect(images.find(({ name }) => name === "ultralytics")?.license).toBe("AGPL-3.0-only");
+  });
+});
+
+describe("the Dockerfile", () => {
+  const dockerfile = readFileSync(join(ROOT, "deploy/images/Dockerfile"), "utf8");
+
+  it("starts Node as every other shape of the platform does", () => {
+    expect(dockerfile).toContain(`\nARG SERVICE_NODE_OPTIONS="${SERVICE_NODE_OPTIONS.join(" ")}"\n`);
   });
 });
 

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { baseEnvironment, loadSettings, type Settings, settingsEnvironment } from "./config.ts";
 import { endPlatform, livingProcesses } from "./end-platform.ts";
 import { ensureFirstAccount } from "./first-account.ts";
@@ -78,7 +79,7 @@ export function startSupervisor(paths: VpPaths): void {
   const supervisor = {
     name: "supervisor",
     command: process.execPath,
-    args: ["--disable-warning=ExperimentalWarning", resolve(import.meta.dirname, "supervisor-main.ts"), paths.dir],
+    args: [...NODE_OPTIONS, resolve(import.meta.dirname, "supervisor-main.ts"), paths.dir],
     env: { ...baseEnvironment(), ...settingsEnvironment() },
     cwd: ROOT,
   };
