@@ -1,44 +1,17 @@
 import { createHash } from "node:crypto";
-import { request } from "node:http";
 import { join } from "node:path";
 import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
 import { relayedDoors } from "@vision-platform/common/relayed-address";
 import { AGENT_SETTINGS, baseEnvironment, givenSettings, type Settings } from "./config.ts";
+import { ask, engineAnswers } from "./engine.ts";
 import type { Part } from "./part.ts";
 import { ROOT, type VpPaths } from "./paths.ts";
-
-const ENGINE_SOCKET = "/var/run/docker.sock";
-const ASK_LIMIT_MS = 2_000;
 
 /** The addresses that workers use, and that trainers in containers must reach too. */
 type Doors = { gateway_url: string; redis_url: string; s3_endpoint: string };
 
 /** The agent as a part of the platform, and what every worker must be told of it. */
 export type LaptopAgent = { part: Part; workerEnv: Record<string, string> };
-
-/** Answers with the body; rejects when nobody listens there, or the answer is no 200. */
-function ask(socketPath: string, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path, timeout: ASK_LIMIT_MS }, async (response) => {
-      let text = "";
-      for await (const chunk of response.setEncoding("utf8")) text += chunk;
-      if (response.statusCode === 200) resolve(text);
-      else reject(new Error(`HTTP ${response.statusCode}: ${text.slice(0, 200)}`));
-    });
-    asked.on("timeout", () => asked.destroy(new Error("no answer in time")));
-    asked.on("error", reject);
-    asked.end();
-  });
-}
-
-/** Whether trainers can run in containers here: an engine of this machine itself, whose networks this process sees. */
-export async function engineAnswers(socket: string = ENGINE_SOCKET): Promise<boolean> {
-  if (process.platform !== "linux") return false;
-  return await ask(socket, "/_ping").then(
-    () => true,
-    () => false,
-  );
-}
 
 /** Checkouts of one machine may share an engine or a namespace, and each counts its jobs from 1. */
 export function platformInstance({ dir }: Pick<VpPaths, "dir">): string {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { fetchEnvironment, loadSettings, type Settings } from "./config.ts";
-import { engineAnswers } from "./docker-agent.ts";
+import { trainersFound } from "./doctor-trainers.ts";
 import { ROOT, vpPaths } from "./paths.ts";
 import { choosePorts } from "./ports.ts";
 import { postgresBinaries } from "./postgres.ts";
@@ -53,7 +53,7 @@ export async function examine(): Promise<Finding[]> {
       return { name, state: "later", found: "not installed as its lock asks", repair: "./vp up installs it" };
     }),
     ...frameworksFound(settings),
-    await launcherFound(settings),
+    await trainersFound(settings).catch((error) => missing("trainers", error, "see that the Docker engine is well")),
     gpusFound(),
     platformFound(),
   ];
@@ -151,20 +151,6 @@ function frameworksFound(settings: Settings): Finding[] {
   } catch (error) {
     return [missing("frameworks", error, "set ENABLED_FRAMEWORKS to names of folders in trainers/")];
   }
-}
-
-/** How trainers are started here, and what else there would be. */
-async function launcherFound({ TRAINING_EXECUTION_MODE: mode = "auto" }: Settings): Promise<Finding> {
-  const name = "trainers";
-  const engine = await engineAnswers();
-  const seen = engine ? "a Docker engine answers" : "no Docker engine answers";
-  if (mode === "docker" && !engine) {
-    const repair = "start Docker, or leave TRAINING_EXECUTION_MODE away";
-    return { name, state: "missing", found: `TRAINING_EXECUTION_MODE=docker, but ${seen}`, repair };
-  }
-  const then = engine ? "in containers where the framework's image is built (./vp images build), else as" : "as";
-  const auto = `${then} processes of this machine`;
-  return { name, state: "ok", found: mode === "auto" ? `${auto} (auto: ${seen})` : `${mode}, as set; ${seen}` };
 }
 
 /** Without one, trainings run on the processor. */

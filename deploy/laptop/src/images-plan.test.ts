@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SERVICE_NODE_OPTIONS } from "@vision-platform/common/node-options";
+import { sourceHash } from "@vision-platform/common/trainer-source";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bakeFile, reference, withoutUser } from "./images-build.ts";
 import { isolationOf } from "./images-isolation.ts";
@@ -17,7 +18,9 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "vp-images-plan-"));
   cpSync(join(ROOT, "deploy/images/torch.lock"), join(root, "deploy/images/torch.lock"));
   mkdirSync(join(root, "trainers/sdk"), { recursive: true });
-  cpSync(join(ROOT, "trainers/sdk/requirements.lock"), join(root, "trainers/sdk/requirements.lock"));
+  for (const file of ["requirements.lock", "pyproject.toml"]) {
+    cpSync(join(ROOT, "trainers/sdk", file), join(root, "trainers/sdk", file));
+  }
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -45,6 +48,7 @@ describe("images of frameworks", () => {
       LICENSE: "MIT",
       TRAINER_PARENT: "python-layers",
       SYSTEM_PACKAGES: "git libfoo1",
+      SOURCE_HASH: sourceHash(join(root, "trainers"), "toy"),
     });
     expect(allImages(root).map(({ name }) => name)).toContain("worker-toy");
   });

@@ -1,6 +1,7 @@
 /** Which container images there are: three services, two layers, and one for each folder under trainers/. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { sourceHash } from "@vision-platform/common/trainer-source";
 import { z } from "zod";
 import { ROOT } from "./paths.ts";
 import { allTrainers, isPythonProject } from "./trainers.ts";
@@ -89,6 +90,7 @@ function frameworkImage(dir: string, framework: string, root: string): Image {
       LICENSE: license,
       TRAINER_PARENT: environment.torch ? "torch-layers" : "python-layers",
       SYSTEM_PACKAGES: environment.system_packages.join(" "),
+      SOURCE_HASH: sourceHash(join(root, "trainers"), framework) ?? "",
     },
     license,
     framework,

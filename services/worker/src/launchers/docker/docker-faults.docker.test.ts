@@ -106,7 +106,7 @@ describe.skipIf(!there)("containers", () => {
     const launching = launcher().launch(specOf([], { image }));
     await expect(launching).rejects.toMatchObject({ code: "IMAGE_MISSING" });
     await expect(launching).rejects.toThrow("./vp images build scripted");
-    expect(await probeDocker({ DOCKER_AGENT_SOCKET: agent.socket }, image)).toMatchObject({ ready: false });
+    expect(await probeDocker({ DOCKER_AGENT_SOCKET: agent.socket }, image, null)).toMatchObject({ ready: false });
     expect(await launcher().find()).toEqual([]);
   });
 

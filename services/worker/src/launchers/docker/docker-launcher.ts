@@ -12,7 +12,7 @@ import {
   type Trainer,
   type TrainerIdentity,
 } from "../launcher.ts";
-import type { ExitAnswer, LaunchRequest } from "./agent/protocol.ts";
+import type { AgentState, ExitAnswer, LaunchRequest } from "./agent/protocol.ts";
 import { type AgentClient, AgentError, createAgentClient } from "./agent-client.ts";
 import { followContainerLog } from "./container-log.ts";
 
@@ -102,18 +102,31 @@ function agentOf(config: Pick<Settings, "DOCKER_AGENT_SOCKET">): AgentClient {
   return createAgentClient(config.DOCKER_AGENT_SOCKET);
 }
 
-/** Never rejects; takes 2 s at most. Ready: the agent and its engine answer, and the image is there. */
+/** Why an image is not what the sources beside the worker would make. */
+function notOfHere({ framework, reference, present, source }: AgentState["images"][number]): string {
+  const build = `./vp images build ${framework}`;
+  if (!present) return `the image ${reference} is not there: ${build}`;
+  if (source === null) return `the image ${reference} does not say what it was built from: ${build}`;
+  return `the image ${reference} was built from another state of trainers/${framework}: ${build}`;
+}
+
+/**
+ * Never rejects; takes 2 s at most. Ready: the agent and its engine answer, and the image is there; built from `source`,
+ * unless that is null: where no sources are, nothing is compared.
+ */
 export async function probeDocker(
   config: Pick<Settings, "DOCKER_AGENT_SOCKET">,
   image: string,
+  source: string | null,
 ): Promise<{ ready: boolean; reason: string }> {
   if (config.DOCKER_AGENT_SOCKET === undefined) return { ready: false, reason: "DOCKER_AGENT_SOCKET is not set" };
   try {
     const { engine, images, pull, network_problem } = await agentOf(config).state(PROBE_LIMIT_MS);
     if (network_problem !== null) return { ready: false, reason: network_problem };
-    const present = images.some((each) => each.reference === image && each.present);
-    if (present) return { ready: true, reason: `Docker ${engine.version} answers and has ${image}` };
-    const pulled = pull !== "never" && images.some((each) => each.reference === image);
+    const known = images.find(({ reference }) => reference === image);
+    if (known && source !== null && known.source !== source) return { ready: false, reason: notOfHere(known) };
+    if (known?.present) return { ready: true, reason: `Docker ${engine.version} answers and has ${image}` };
+    const pulled = pull !== "never" && known !== undefined;
     if (pulled) return { ready: true, reason: `Docker ${engine.version} answers and pulls ${image} when it is needed` };
     return { ready: false, reason: `Docker ${engine.version} answers, but the image ${image} is not there` };
   } catch (error) {

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
+import { SOURCE_LABEL } from "@vision-platform/common/trainer-source";
 import { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
 import type Docker from "dockerode";
 import type { AgentConfig } from "./config.ts";
@@ -24,7 +25,8 @@ export interface Images {
     reference: string;
     command: string[];
   };
-  isPresent(reference: string): Promise<boolean>;
+  /** `source`: the hash of the sources that the image says it was built from. */
+  look(reference: string): Promise<{ present: boolean; source: string | null }>;
   /** Resolves when the engine has it. Rejects with AgentRefusal `image_missing`, or when `signal` is aborted. */
   fetch(reference: string, signal: AbortSignal, waiting: Waiting): Promise<void>;
 }
@@ -59,12 +61,12 @@ export function createImages(engine: Docker, config: AgentConfig): Images {
     return new AgentRefusal("image_missing", `the image ${reference} ${why}; ${fix}`, cause);
   }
 
-  async function isPresent(reference: string): Promise<boolean> {
+  async function look(reference: string): Promise<{ present: boolean; source: string | null }> {
     try {
-      await answered(engine.getImage(reference).inspect());
-      return true;
+      const { Config } = await answered(engine.getImage(reference).inspect());
+      return { present: true, source: Config.Labels?.[SOURCE_LABEL] || null };
     } catch (error) {
-      if (engineStatus(error) === 404) return false;
+      if (engineStatus(error) === 404) return { present: false, source: null };
       throw error;
     }
   }
@@ -93,7 +95,7 @@ export function createImages(engine: Docker, config: AgentConfig): Images {
   }
 
   return {
-    isPresent,
+    look,
     all() {
       const folders = readdirSync(config.TRAINERS_DIR, { withFileTypes: true }).filter((entry) => entry.isDirectory());
       return folders.flatMap(({ name }) => {
@@ -123,7 +125,7 @@ export function createImages(engine: Docker, config: AgentConfig): Images {
     },
     async fetch(reference, signal, waiting) {
       const policy = config.IMAGE_PULL;
-      if (policy !== "always" && (await isPresent(reference))) return;
+      if (policy !== "always" && (await look(reference)).present) return;
       if (policy === "never") throw missing(reference, "is not on this engine, and IMAGE_PULL is never");
       try {
         await pull(reference, signal, waiting);

@@ -109,7 +109,15 @@ export type ExitAnswer = z.infer<typeof ExitAnswer>;
 export const AgentState = z.object({
   instance: z.string(),
   engine: z.object({ version: z.string(), cgroup: z.string() }),
-  images: z.array(z.object({ framework: z.string(), reference: z.string(), present: z.boolean() })),
+  images: z.array(
+    z.object({
+      framework: z.string(),
+      reference: z.string(),
+      present: z.boolean(),
+      /** The hash of the sources that it says it was built from; null when it is not there or does not say. */
+      source: z.string().nullable().default(null),
+    }),
+  ),
   pull: z.enum(["missing", "never", "always"]),
   /** Why trainers could not reach what they need; null when all is well. */
   network_problem: z.string().nullable(),

@@ -63,7 +63,7 @@ function clientGone(response: Response): AbortSignal {
 async function readState(parts: AgentParts): Promise<AgentState> {
   const { engine, config, images } = parts;
   const info = (await answered(engine.info())) as { ServerVersion: string; CgroupVersion?: string };
-  const known = images.all().map(async (each) => ({ ...each, present: await images.isPresent(each.reference) }));
+  const known = images.all().map(async (each) => ({ ...each, ...(await images.look(each.reference)) }));
   return {
     instance: config.PLATFORM_INSTANCE,
     engine: { version: info.ServerVersion, cgroup: info.CgroupVersion ?? "1" },
