@@ -1,10 +1,12 @@
 /** What a worker makes of an image when the trainer's sources lie beside it: gateway, worker, agent, engine and images are real. */
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { relayedDoors } from "@vision-platform/common/relayed-address";
 import { SOURCE_LABEL, sourceHash } from "@vision-platform/common/trainer-source";
 import type { WorkerView } from "@vision-platform/contracts/api/workers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { engineAnswers, startTestAgent, type TestAgent } from "./launchers/docker/testing/agent-process.ts";
+import { testServices } from "./testing/config.ts";
 import { eventually, startTestPlatform, type TestPlatform } from "./testing/platform.ts";
 import type { WorkerProcess } from "./testing/worker-process.ts";
 
@@ -12,7 +14,10 @@ const there = await engineAnswers();
 let platform: TestPlatform;
 let agent: TestAgent;
 let worker: WorkerProcess | undefined;
+let doors: Record<string, string>;
 const tags: string[] = [];
+
+const isOver = ({ state }: { state: string }) => ["SUCCEEDED", "FAILED", "CANCELLED"].includes(state);
 
 function addSources(): void {
   for (const folder of ["sdk", "scripted"]) {
@@ -40,7 +45,7 @@ async function imageOf(source: string | null): Promise<string> {
 
 /** As people see the worker that chose. */
 async function choice(IMAGE_TAG: string, TRAINING_EXECUTION_MODE = "auto"): Promise<WorkerView> {
-  const started = await platform.worker({ ...agent.workerSettings, IMAGE_TAG, TRAINING_EXECUTION_MODE });
+  const started = await platform.worker({ ...agent.workerSettings, ...doors, IMAGE_TAG, TRAINING_EXECUTION_MODE });
   worker = started;
   return await eventually(async () => {
     const known = await platform.workers();
@@ -52,7 +57,14 @@ describe.skipIf(!there)("beside the sources of its trainer a worker", () => {
   let sources: string | null;
   beforeAll(async () => {
     platform = await startTestPlatform();
-    agent = await startTestAgent();
+    const { url: gateway_url, redis_url } = platform.gateway;
+    const { worker: reached, RELAYS } = relayedDoors({
+      gateway_url,
+      redis_url,
+      s3_endpoint: testServices().TEST_S3_ENDPOINT,
+    });
+    doors = reached;
+    agent = await startTestAgent({ RELAYS });
   });
   beforeEach(() => {
     addSources();
@@ -100,6 +112,22 @@ describe.skipIf(!there)("beside the sources of its trainer a worker", () => {
     expect(launcher_reason).toMatch(/^TRAINING_EXECUTION_MODE=docker, though the image .* another state/);
     const lines = worker?.logged().split("\n") ?? [];
     expect(lines.filter((line) => line.includes('"warning"') && line.includes("another state"))).toHaveLength(1);
+  });
+
+  it("says with each training when they have changed since it chose containers", async () => {
+    const tag = await imageOf(sources);
+    await choice(tag);
+    const warnings = async () => {
+      const job_id = await platform.submit([{ do: "succeed", metrics: { "val/top1": 1 } }]);
+      expect(await platform.until(job_id, isOver, 100_000)).toMatchObject({ state: "SUCCEEDED" });
+      return (await platform.events(job_id)).filter(({ type }) => type === "warning").map(({ data }) => data);
+    };
+    expect(await warnings()).toEqual([]);
+    appendFileSync(join(agent.trainersDir, "scripted/pyproject.toml"), "# edited\n");
+    const message = `the image vision-platform-scripted:${tag} was built from another state of trainers/scripted`;
+    expect(await warnings()).toEqual([
+      { code: "image_of_other_sources", message: `${message}: ./vp images build scripted` },
+    ]);
   });
 
   it("compares nothing where there are none", async () => {

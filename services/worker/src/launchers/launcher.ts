@@ -39,6 +39,8 @@ export interface LaunchSpec extends AttemptIds {
   nice: number;
   /** What people should know while it does not run yet: an image is pulled, a pod finds no node. `pct` 0 to 100. */
   onWaiting: (what: { message: string; pct: number | null }) => void;
+  /** What people should know of a trainer that runs all the same. */
+  onWarning: (warning: { code: string; message: string }) => void;
   /** Aborted when the attempt is cancelled or lost before it runs: the launch ends and leaves nothing. */
   signal: AbortSignal;
 }

@@ -106,6 +106,7 @@ export async function launch(parts: WorkerParts, attempt: Attempt): Promise<{ tr
     maxRuntimeS: config.MAX_RUNTIME_S + config.GRACE_S,
     nice: config.TRAINER_NICE,
     onWaiting: news.tell,
+    onWarning: (warning) => attempt.events.emit("warning", warning),
     signal: attempt.control.unwanted,
   });
   news.over();

@@ -66,6 +66,7 @@ export function scriptedLaunch(
     maxRuntimeS: 600,
     nice: 0,
     onWaiting: () => undefined,
+    onWarning: () => undefined,
     signal: new AbortController().signal,
     ...changes,
   };

@@ -18,12 +18,13 @@ export class AgentError extends Error {
   }
 }
 
+type Launched = Extract<LaunchLine, { launched: unknown }>["launched"];
 type Waiting = (what: { message: string; pct: number | null }) => void;
 
 export interface AgentClient {
   /** Within `limitMs`. */
   state(limitMs: number): Promise<AgentState>;
-  launch(asked: LaunchRequest, signal: AbortSignal, waiting: Waiting): Promise<{ id: string; marker: string }>;
+  launch(asked: LaunchRequest, signal: AbortSignal, waiting: Waiting): Promise<Launched>;
   callOff(marker: string): Promise<void>;
   list(): Promise<z.infer<typeof ContainerList>["items"]>;
   /** Answers with `ended: false` after a while: ask again. */

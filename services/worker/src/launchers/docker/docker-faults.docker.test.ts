@@ -22,7 +22,7 @@ let agent: TestAgent;
 let changed = false;
 const launched: Trainer[] = [];
 
-const launcher = () => createDockerLauncher({ FRAMEWORK: "scripted", DOCKER_AGENT_SOCKET: agent.socket }, logger);
+const launcher = () => createDockerLauncher(agent.launcherSettings, logger);
 
 function specOf(script: ScriptStep[], changes: Partial<LaunchSpec> = {}): LaunchSpec {
   const place = { image: agent.image, command: SCRIPTED_COMMAND };

@@ -9,7 +9,10 @@ import { engineAnswers, startTestAgent } from "./testing/agent-process.ts";
 const agent = (await engineAnswers()) ? await startTestAgent() : null;
 const logger = createLogger("test", "error");
 const create = () =>
-  createDockerLauncher({ FRAMEWORK: "scripted", DOCKER_AGENT_SOCKET: agent?.socket ?? "/none" }, logger);
+  createDockerLauncher(
+    { FRAMEWORK: "scripted", TRAINERS_DIR: "/none", DOCKER_AGENT_SOCKET: agent?.socket ?? "/none" },
+    logger,
+  );
 
 afterAll(async () => {
   removeLaunchFolders();

@@ -2,6 +2,7 @@
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@vision-platform/common/logger";
+import { sourceHash } from "@vision-platform/common/trainer-source";
 import type { WorkerConfig } from "../../config.ts";
 import {
   type AttemptIds,
@@ -95,7 +96,20 @@ async function unlessGone(work: Promise<void>): Promise<void> {
   }
 }
 
-type Settings = Pick<WorkerConfig, "FRAMEWORK" | "DOCKER_AGENT_SOCKET">;
+type Settings = Pick<WorkerConfig, "FRAMEWORK" | "TRAINERS_DIR" | "DOCKER_AGENT_SOCKET">;
+
+/** The sources beside the worker may have changed since it chose its launcher: each training says so. */
+function warnOfOthers(
+  { TRAINERS_DIR }: Settings,
+  spec: LaunchSpec,
+  launched: { source?: string | null | undefined },
+): void {
+  const here = sourceHash(TRAINERS_DIR, spec.framework);
+  if (here === null || launched.source === undefined || launched.source === here) return;
+  const { framework, image: reference } = spec;
+  const message = notOfHere({ framework, reference, present: true, source: launched.source });
+  spec.onWarning({ code: "image_of_other_sources", message });
+}
 
 function agentOf(config: Pick<Settings, "DOCKER_AGENT_SOCKET">): AgentClient {
   if (config.DOCKER_AGENT_SOCKET === undefined) throw new Error("DOCKER_AGENT_SOCKET is not set");
@@ -167,6 +181,7 @@ export function createDockerLauncher(config: Settings, logger: Logger): Launcher
       const ids = { job_id: spec.job_id, attempt: spec.attempt };
       try {
         const launched = await agent.launch(launchRequest(spec), spec.signal, spec.onWaiting);
+        warnOfOthers(config, spec, launched);
         return trainer(ids, launched, spec.directory.log);
       } catch (error) {
         // Called off, or cut off: the agent ends what is under way; nothing of it may appear later.

@@ -15,7 +15,7 @@ let engine: OwnEngine;
 let agent: TestAgent;
 // What is tested is that it goes on: it says with each try that nobody answers.
 const logger = createLogger("test", "error");
-const launcher = () => createDockerLauncher({ FRAMEWORK: "scripted", DOCKER_AGENT_SOCKET: agent.socket }, logger);
+const launcher = () => createDockerLauncher(agent.launcherSettings, logger);
 
 async function running(first: ScriptStep[] = []) {
   const script: ScriptStep[] = [...first, { do: "print", text: "ready\n" }, { do: "sleep", ms: 600_000 }];

@@ -27,8 +27,8 @@ export interface Images {
   };
   /** `source`: the hash of the sources that the image says it was built from. */
   look(reference: string): Promise<{ present: boolean; source: string | null }>;
-  /** Resolves when the engine has it. Rejects with AgentRefusal `image_missing`, or when `signal` is aborted. */
-  fetch(reference: string, signal: AbortSignal, waiting: Waiting): Promise<void>;
+  /** Resolves as `look` does, when the engine has it. Rejects with AgentRefusal `image_missing`, or when `signal` is aborted. */
+  fetch(reference: string, signal: AbortSignal, waiting: Waiting): Promise<{ source: string | null }>;
 }
 
 function readManifest(trainersDir: string, framework: string): TrainerManifest | null {
@@ -125,7 +125,8 @@ export function createImages(engine: Docker, config: AgentConfig): Images {
     },
     async fetch(reference, signal, waiting) {
       const policy = config.IMAGE_PULL;
-      if (policy !== "always" && (await look(reference)).present) return;
+      const before = await look(reference);
+      if (policy !== "always" && before.present) return before;
       if (policy === "never") throw missing(reference, "is not on this engine, and IMAGE_PULL is never");
       try {
         await pull(reference, signal, waiting);
@@ -134,6 +135,7 @@ export function createImages(engine: Docker, config: AgentConfig): Images {
         if (isEngineAway(error)) throw error;
         throw missing(reference, `cannot be pulled (${engineMessage(error)})`, error);
       }
+      return await look(reference);
     },
   };
 }

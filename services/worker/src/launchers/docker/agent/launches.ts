@@ -6,6 +6,8 @@ import { AgentRefusal } from "./refusals.ts";
 export interface Launched {
   id: string;
   marker: string;
+  /** The hash of the sources that its image says it was built from; not told of a container that was there before. */
+  source?: string | null;
 }
 
 export interface Launches {

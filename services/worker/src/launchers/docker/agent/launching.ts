@@ -108,7 +108,7 @@ export async function launch(
   const image = images.allowed(request);
   await untilEngineAnswers(engine, signal, waiting);
   await requireRoom(engine, config);
-  await images.fetch(image.reference, signal, waiting);
+  const { source } = await images.fetch(image.reference, signal, waiting);
   const extraHosts = await networks.ready(request.allow_network);
   signal.throwIfAborted();
   const spec = containerSpec(request, config, { ...image, extraHosts });
@@ -120,7 +120,7 @@ export async function launch(
     signal.throwIfAborted();
     await start(tools, made, request);
     signal.throwIfAborted();
-    return { id: made.id, marker: request.marker };
+    return { id: made.id, marker: request.marker, source };
   } catch (error) {
     await discard(made);
     signal.throwIfAborted();

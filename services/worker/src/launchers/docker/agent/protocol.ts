@@ -74,7 +74,7 @@ export type Refusal = z.infer<typeof Refusal>;
 export const LaunchLine = z.union([
   z.object({ waiting: z.object({ message: z.string(), pct: z.number().nullable() }) }),
   /** With the marker of the launch that made it: of an attempt that runs already, an earlier one's. */
-  z.object({ launched: z.object({ id: ContainerId, marker: z.string() }) }),
+  z.object({ launched: z.object({ id: ContainerId, marker: z.string(), source: z.string().nullable().optional() }) }),
   z.object({ refused: Refusal }),
 ]);
 export type LaunchLine = z.infer<typeof LaunchLine>;

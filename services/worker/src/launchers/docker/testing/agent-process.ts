@@ -23,6 +23,8 @@ export interface TestAgent {
   trainersDir: string;
   /** The engine itself, to look at what the agent made. */
   engine: Docker;
+  /** What a launcher needs to know of it. */
+  launcherSettings: { FRAMEWORK: string; TRAINERS_DIR: string; DOCKER_AGENT_SOCKET: string };
   /** What a worker needs to know of it. */
   workerSettings: Record<string, string>;
   /** Ends the process and starts it again with other settings. */
@@ -113,6 +115,7 @@ export async function startTestAgent(
   });
   return {
     ...{ socket, instance, image, trainersDir, engine },
+    launcherSettings: { FRAMEWORK: "scripted", TRAINERS_DIR: trainersDir, DOCKER_AGENT_SOCKET: socket },
     workerSettings: { DOCKER_AGENT_SOCKET: socket, IMAGE_TAG, TRAINERS_DIR: trainersDir },
     async restart(more = {}) {
       await end("SIGTERM");
