@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ensurePromtool } from "@vision-platform/laptop/promtool";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { DASHBOARDS, staleFiles } from "./generate.ts";
@@ -83,21 +84,20 @@ describe("alerts and dashboards", () => {
   });
 });
 
-const PROMTOOL = "promtool";
+const tool = await ensurePromtool();
+if (tool.path === null) process.stderr.write(`Prometheus is not asked for its opinion: ${tool.why}\n`);
 
-/** Prometheus' own tool, where it is installed; its answer, or undefined. */
-function promtool(...args: string[]): string | undefined {
+/** What Prometheus' own tool answers. */
+function promtool(...args: string[]): string {
   try {
-    return execFileSync(PROMTOOL, args, { cwd: HERE, encoding: "utf8", stdio: "pipe" });
+    return execFileSync(tool.path ?? "promtool", args, { cwd: HERE, encoding: "utf8", stdio: "pipe" });
   } catch (error) {
-    const { code, stdout, stderr } = error as { code?: string; stdout?: string; stderr?: string };
-    if (code === "ENOENT") return undefined;
-    throw new Error(`promtool ${args.join(" ")}:\n${stdout}${stderr}`);
+    const { message, stdout = "", stderr = "" } = error as Error & { stdout?: string; stderr?: string };
+    throw new Error(`${message}\n${stdout}${stderr}`);
   }
 }
 
-// Without promtool on PATH these are counted as skipped.
-describe.skipIf(promtool("--version") === undefined)("Prometheus takes", () => {
+describe.skipIf(tool.path === null)("Prometheus takes (skipped where there is no promtool)", () => {
   let folder: string;
   beforeAll(() => (folder = mkdtempSync(join(tmpdir(), "vp-monitoring-"))));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

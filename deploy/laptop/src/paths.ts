@@ -25,6 +25,7 @@ export function vpPaths(dir: string = VP_DIR) {
     uv: join(dir, "uv"),
     valkey: join(dir, "valkey"),
     demo: join(dir, "demo"),
+    promtool: join(dir, "promtool"),
   };
 }
 
