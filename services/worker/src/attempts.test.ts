@@ -177,7 +177,21 @@ describe("a trainer", () => {
   });
 });
 
+/** What the worker says it has brought to the gateway, of all its attempts. */
+async function forwarded(): Promise<number> {
+  const metrics = await (await fetch(`http://127.0.0.1:${worker.port}/metrics`)).text();
+  return Number(/_events_forwarded_total\{source="trainer".*\} (\d+)\n/.exec(metrics)?.[1]);
+}
+
 describe("a cancel", () => {
+  it("comes after events that are counted already: a training of a week is seen while it runs", async () => {
+    const before = await forwarded();
+    const job_id = await platform.submit([READY, FOREVER]);
+    await eventually(async () => ((await forwarded()) === before + 1 ? true : undefined));
+    await platform.cancel(job_id);
+    await platform.until(job_id, over);
+  });
+
   it("lets the trainer save and end", async () => {
     const job_id = await platform.submit([READY, FOREVER]);
     await platform.until(job_id, isTraining);

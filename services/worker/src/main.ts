@@ -7,9 +7,9 @@ import { startWorker } from "./worker.ts";
 
 await start(async () => {
   const config = readConfig();
-  const logger = createLogger("worker", config.LOG_LEVEL);
+  const logger = createLogger("worker", config.LOG_LEVEL).child({ framework: config.FRAMEWORK });
   await startTracing("worker", logger);
   const worker = await startWorker(config, logger);
   drainOnSignal(logger, () => worker.stop(), drainPlan(config).exitMs);
-  logger.info({ port: worker.port, worker_id: worker.workerId, framework: config.FRAMEWORK }, "worker takes jobs");
+  logger.info({ port: worker.port, worker_id: worker.workerId }, "worker takes jobs");
 });

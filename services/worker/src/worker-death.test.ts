@@ -196,7 +196,7 @@ describe("a gateway that cannot be reached", () => {
     // The job is over before the worker has heard so and counted.
     await eventually(async () => {
       const metrics = await (await fetch(`http://127.0.0.1:${worker.port}/metrics`)).text();
-      return metrics.includes('vision_platform_worker_attempts_total{outcome="succeeded"') ? true : undefined;
+      return /_worker_attempts_total\{outcome="succeeded".*\} 1\n/.test(metrics) ? true : undefined;
     });
   });
 });

@@ -21,6 +21,16 @@ it("tells slots, disk and GPUs in base units, and nothing where nobody knows", a
   expect(text).not.toContain('vision_platform_worker_gpu_memory_used_bytes{gpu="MIG-1"');
 });
 
+it("tells what has not happened yet as 0, so that the first time counts as an increase", async () => {
+  const registry = new Registry();
+  const metrics = createWorkerMetrics(registry, { slots: 1, folder: tmpdir(), busy: () => 0, gpus: () => [] });
+  expect(await registry.metrics()).toContain('vision_platform_worker_attempts_total{outcome="given_up"} 0');
+  metrics.attempts.inc({ outcome: "succeeded" });
+  const text = await registry.metrics();
+  expect(text).toContain('vision_platform_worker_attempts_total{outcome="succeeded"} 1');
+  expect(text).toContain('vision_platform_worker_events_forwarded_total{source="trainer"} 0');
+});
+
 it("goes on without a look at a disk that is not there", async () => {
   const registry = new Registry();
   createWorkerMetrics(registry, { slots: 1, folder: "/nowhere", busy: () => 0, gpus: () => [] });

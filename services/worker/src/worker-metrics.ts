@@ -3,9 +3,12 @@ import type { StatsFs } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { askedOnce } from "@vision-platform/common/asked-once";
 import type { Gpu } from "@vision-platform/contracts/api/workers";
+import { ATTEMPT_OUTCOMES } from "@vision-platform/contracts/job-state";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 const MIB = 1_048_576;
+/** Ends that the gateway did not hear from this worker: it did not take the answer, or another one has the attempt now. */
+const UNTOLD_OUTCOMES = ["refused", "unanswered", "given_up", "released"] as const;
 
 export interface WorkerMetrics {
   attempts: Counter<"outcome">;
@@ -28,19 +31,24 @@ export function createWorkerMetrics(registry: Registry, figures: WorkerFigures):
   addDiskGauges(registry, figures.folder);
   addGpuGauges(registry, figures.gpus);
   const registers = [registry];
+  const attempts = new Counter({
+    name: "vision_platform_worker_attempts_total",
+    help: "Ended attempts",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const events = new Counter({
+    name: "vision_platform_worker_events_forwarded_total",
+    help: "Events brought to the gateway",
+    labelNames: ["source"],
+    registers,
+  });
+  // What has not been seen yet must be told as 0: Prometheus takes a series that begins at 1 for no increase.
+  for (const outcome of [...ATTEMPT_OUTCOMES, ...UNTOLD_OUTCOMES]) attempts.inc({ outcome }, 0);
+  events.inc({ source: "trainer" }, 0);
   return {
-    attempts: new Counter({
-      name: "vision_platform_worker_attempts_total",
-      help: "Ended attempts",
-      labelNames: ["outcome"],
-      registers,
-    }),
-    events: new Counter({
-      name: "vision_platform_worker_events_forwarded_total",
-      help: "Events brought to the gateway",
-      labelNames: ["source"],
-      registers,
-    }),
+    attempts,
+    events,
     launchSeconds: new Histogram({
       name: "vision_platform_worker_launch_duration_seconds",
       help: "From the queue's job to the running trainer",

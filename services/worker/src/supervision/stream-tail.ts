@@ -31,14 +31,16 @@ export interface StreamTailOptions {
   api: AttemptApi;
   signal: AbortSignal;
   onCancel: () => void;
+  /** Each time that events have been brought to the gateway. */
+  onForwarded: (events: number) => void;
   logger: Logger;
 }
 
 export interface StreamTail {
   /** The terminal event, once it was read. */
   readonly terminal: LastWord | null;
-  /** Events brought to the gateway, and entries that were no events. */
-  readonly counts: { forwarded: number; unreadable: number };
+  /** Entries that were no events. */
+  readonly unreadable: number;
   /** The trainer has ended: resolves when what is in the stream has arrived, after `limitMs`, or when `hurry` says so. Never rejects. */
   finish(limitMs: number, hurry: AbortSignal): Promise<void>;
   /** Stops at once: whoever listens next goes on after what the gateway has. Never rejects. */
@@ -72,8 +74,8 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
   const { api, logger, stream, command } = options;
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const counts = { forwarded: 0, unreadable: 0 };
   let terminal: LastWord | null = null;
+  let unreadable = 0;
   let cursor = options.after;
   let endedAt: number | null = null;
   let gather = 0;
@@ -88,14 +90,14 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
 
   async function forward(entries: Entry[]): Promise<void> {
     const events = entries.map(readEntry).filter((event) => event !== null);
-    counts.unreadable += entries.length - events.length;
+    unreadable += entries.length - events.length;
     for (const { event } of events) {
       if (isTerminal(event)) terminal ??= { type: event.type as LastWord["type"], data: event.data };
     }
     const began = performance.now();
     for (const batch of batches(events)) await pushBatch(api, batch, push);
     gather = Math.min(2 * (performance.now() - began), MAX_GATHER_MS);
-    counts.forwarded += events.length;
+    options.onForwarded(events.length);
     cursor = Number(entries.at(-1)?.[0].split("-")[0] ?? cursor);
     // Also makes room; a repeat of what was trimmed is still refused, because the stream remembers its last id.
     command.xtrim(stream, "MINID", `${cursor + 1}-0`).catch(() => undefined);
@@ -135,7 +137,9 @@ export function startStreamTail(options: StreamTailOptions): StreamTail {
     get terminal() {
       return terminal;
     },
-    counts,
+    get unreadable() {
+      return unreadable;
+    },
     async leave() {
       stop.abort();
       await following;

@@ -58,6 +58,7 @@ export function listen(
           after: spec.last_src_seq,
           blocking: parts.connectReader(),
           command: parts.redis,
+          onForwarded: (count) => parts.metrics.events.inc({ source: "trainer" }, count),
         });
   return { trainer, stream, log, memoryKills };
 }
@@ -98,12 +99,11 @@ export async function settle(parts: WorkerParts, attempt: Attempt, running: Runn
   }
   const hurry = AbortSignal.any([parts.outOfTime, control.lost]);
   await Promise.all([stream?.finish(FINISH_LIMIT_MS, hurry), log.finish()]);
-  if (stream && stream.counts.unreadable > 0) {
-    const message = `${stream.counts.unreadable} entries of the trainer's stream were no events of the contract`;
+  if (stream && stream.unreadable > 0) {
+    const message = `${stream.unreadable} entries of the trainer's stream were no events of the contract`;
     events.emit("warning", { code: "unreadable_events", message });
   }
   await events.finish(FINISH_LIMIT_MS, hurry);
-  if (stream) parts.metrics.events.inc({ source: "trainer" }, stream.counts.forwarded);
   return exit;
 }
 

@@ -33,6 +33,12 @@ it("names a container after its attempt; another platform's after its instance, 
   expect(spec().Labels).toMatchObject({ "vision-platform.job": "6", "vision-platform.attempt": "2" });
 });
 
+it("lets the engine say beside each line of the log whose it is", () => {
+  const { Labels = {}, HostConfig } = spec();
+  const logged = HostConfig?.LogConfig?.Config.labels?.split(",") ?? [];
+  expect(logged.map((label) => Labels[label])).toEqual(["6", "2", "timm", "t"]);
+});
+
 it("gives the GPUs that were asked for, and hides all others from images that would take them", () => {
   expect(spec().HostConfig?.DeviceRequests).toBeUndefined();
   expect(spec().Env).toContain("NVIDIA_VISIBLE_DEVICES=void");

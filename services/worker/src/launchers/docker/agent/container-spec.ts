@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import type Docker from "dockerode";
 import type { AgentConfig } from "./config.ts";
-import { launchLabels } from "./labels.ts";
+import { LOGGED_LABELS, launchLabels } from "./labels.ts";
 import type { LaunchRequest } from "./protocol.ts";
 
 /** The user `trainer` of every trainer's image. */
@@ -98,7 +98,11 @@ export function containerSpec(
       ...(request.allow_network ? {} : { Dns: ["127.0.0.1"] }),
       LogConfig: {
         Type: "json-file",
-        Config: { "max-size": String(Math.ceil(config.LOG_BYTES / LOG_FILES)), "max-file": String(LOG_FILES) },
+        Config: {
+          "max-size": String(Math.ceil(config.LOG_BYTES / LOG_FILES)),
+          "max-file": String(LOG_FILES),
+          labels: LOGGED_LABELS.join(","),
+        },
       },
     },
   };

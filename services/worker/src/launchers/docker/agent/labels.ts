@@ -10,6 +10,9 @@ const TRACE = "vision-platform.trace";
 /** Seconds that it may run. */
 const MAX_RUNTIME = "vision-platform.max-runtime";
 
+/** What the engine writes beside each line of a container's log, so that whoever collects logs knows whose line it is. */
+export const LOGGED_LABELS = [JOB, ATTEMPT, FRAMEWORK, TRACE] as const;
+
 export type Labels = Record<string, string>;
 
 export function launchLabels(instance: string, request: LaunchRequest): Labels {
