@@ -13,7 +13,7 @@ export const HEALTH: Dashboard = {
         {
           kind: "stat",
           title: "Services that answer",
-          description: "Each that Prometheus knows; red as soon as one of a kind is missing.",
+          description: "How many of each kind answer Prometheus.",
           queries: [['sum by (job) (up{job=~"gateway|notifier|worker"})', "{{job}}"]],
           width: 6,
         },

@@ -3,9 +3,11 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { FailureCode } from "@vision-platform/contracts/failure-codes";
 import { ensurePromtool } from "@vision-platform/laptop/promtool";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { LOGGED_LABELS } from "../../services/worker/src/launchers/docker/agent/labels.ts";
 import { DASHBOARDS, staleFiles } from "./generate.ts";
 import { documentedMetrics, NODE_METRICS, seriesOf } from "./metric-table.ts";
 
@@ -69,6 +71,13 @@ describe("alerts and dashboards", () => {
     }
   });
 
+  it("name failure codes that exist", () => {
+    const words = RULES.flatMap(({ annotations }) => Object.values(annotations)).join("\n");
+    const codes = [...words.matchAll(/\b[A-Z]+_[A-Z_]+\b/g)].map(([code]) => code);
+    expect(codes.length).toBeGreaterThan(0);
+    expect(FailureCode.options).toEqual(expect.arrayContaining(codes));
+  });
+
   it("are what their code says", () => {
     expect(staleFiles(), "run node deploy/monitoring/generate.ts").toEqual([]);
     expect(readdirSync(join(HERE, "grafana/dashboards")).toSorted()).toEqual(Object.keys(DASHBOARDS).toSorted());
@@ -82,6 +91,10 @@ describe("alerts and dashboards", () => {
       for (const [, uid] of asked) expect(uids).toContain(uid);
     }
   });
+});
+
+it("Alloy reads what the docker agent has the engine write beside a trainer's lines", () => {
+  for (const label of LOGGED_LABELS) expect(read("alloy.alloy")).toContain(`"\\"${label}\\""`);
 });
 
 const tool = await ensurePromtool();
