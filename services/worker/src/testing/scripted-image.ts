@@ -1,13 +1,12 @@
 /** The script trainer in a container image, for tests of launchers that run trainers in containers. */
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import packageFile from "../../package.json" with { type: "json" };
+import { docker } from "./docker-command.ts";
 
-const BASE = `vision-platform-worker:${packageFile.version}`;
+/** Has tini and all that the script trainer imports. */
+export const WORKER_IMAGE = `vision-platform-worker:${packageFile.version}`;
 const FOLDER = "/app/services/worker/src/testing";
 
 /** What a launch of it runs: the framework is `scripted`. */
@@ -15,7 +14,7 @@ export const SCRIPTED_COMMAND = ["node", `${FOLDER}/script-trainer.ts`];
 
 /** The service image has everything that the script trainer imports; only tests' folders are left out of it. */
 const DOCKERFILE = `
-FROM ${BASE}
+FROM ${WORKER_IMAGE}
 COPY *.ts ${FOLDER}/
 LABEL vision-platform.framework=scripted
 ENV NODE_ENV=test
@@ -24,21 +23,13 @@ WORKDIR /work
 ENTRYPOINT ["/usr/bin/tini", "--"]
 `;
 
-async function docker(args: string[], input = ""): Promise<{ code: number; output: string }> {
-  const child = spawn("docker", args, { stdio: ["pipe", "pipe", "pipe"] });
-  child.stdin.end(input);
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  if (child.exitCode === null) await once(child, "exit");
-  return { code: child.exitCode ?? 1, output: `${stdout}${stderr}`.trim() };
-}
-
 /**
  * Its reference, such as vision-platform-scripted:0f3a…; made when it is not there. Rejects without an engine or without
  * the worker's image (./vp images build worker).
  */
 export async function scriptedImage(): Promise<string> {
-  const base = await docker(["image", "inspect", "--format", "{{.Id}}", BASE]);
-  if (base.code !== 0) throw new Error(`${BASE} is not there (./vp images build worker): ${base.output}`);
+  const base = await docker(["image", "inspect", "--format", "{{.Id}}", WORKER_IMAGE]);
+  if (base.code !== 0) throw new Error(`${WORKER_IMAGE} is not there (./vp images build worker): ${base.output}`);
   const hash = createHash("sha256").update(base.output).update(DOCKERFILE);
   for (const file of globSync(join(import.meta.dirname, "*.ts")).sort()) hash.update(readFileSync(file));
   const reference = `vision-platform-scripted:${hash.digest("hex").slice(0, 12)}`;

@@ -1,7 +1,7 @@
 /** The images that may be launched: one for each framework of TRAINERS_DIR; and how they come to this engine. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import { addAbortSignal, type Readable } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import { SOURCE_LABEL } from "@vision-platform/common/trainer-source";
 import { TrainerManifest } from "@vision-platform/contracts/trainer-manifest";
@@ -9,8 +9,10 @@ import type Docker from "dockerode";
 import type { AgentConfig } from "./config.ts";
 import { answered } from "./engine.ts";
 import type { LaunchRequest } from "./protocol.ts";
+import { notHere, pullRefusal } from "./pull-failure.ts";
 import { createPullProgress } from "./pull-progress.ts";
-import { AgentRefusal, engineMessage, engineStatus, isEngineAway } from "./refusals.ts";
+import { AgentRefusal, engineStatus, isEngineAway } from "./refusals.ts";
+import { watchSilence } from "./silence.ts";
 
 /** A pull that brings nothing for so long is given up. */
 const SILENCE_LIMIT_MS = 120_000;
@@ -27,7 +29,10 @@ export interface Images {
   };
   /** `source`: the hash of the sources that the image says it was built from. */
   look(reference: string): Promise<{ present: boolean; source: string | null }>;
-  /** Resolves as `look` does, when the engine has it. Rejects with AgentRefusal `image_missing`, or when `signal` is aborted. */
+  /**
+   * Resolves as `look` does, when the engine has it. Rejects with AgentRefusal (`image_missing`: asking again does not
+   * help; `launch_failed`: it may), or when `signal` is aborted.
+   */
   fetch(reference: string, signal: AbortSignal, waiting: Waiting): Promise<{ source: string | null }>;
 }
 
@@ -39,27 +44,10 @@ function readManifest(trainersDir: string, framework: string): TrainerManifest |
   }
 }
 
-/** The engine sends nothing while it waits for a registry: somebody has to look at the clock. */
-function watchSilence(stream: Readable): () => void {
-  const giveUp = () => stream.destroy(new Error(`nothing came for ${SILENCE_LIMIT_MS / 1000} s`));
-  let timer = setTimeout(giveUp, SILENCE_LIMIT_MS);
-  stream.on("data", () => {
-    clearTimeout(timer);
-    timer = setTimeout(giveUp, SILENCE_LIMIT_MS);
-  });
-  return () => clearTimeout(timer);
-}
-
-export function createImages(engine: Docker, config: AgentConfig): Images {
+export function createImages(engine: Docker, config: AgentConfig, silenceLimitMs = SILENCE_LIMIT_MS): Images {
   const referenceOf = (manifest: TrainerManifest) => `${config.IMAGE_REGISTRY}${manifest.image}:${config.IMAGE_TAG}`;
   const { IMAGE_PULL_USERNAME: username, IMAGE_PULL_PASSWORD: password } = config;
   const authconfig = username && password ? { username, password } : undefined;
-
-  function missing(reference: string, why: string, cause?: unknown): AgentRefusal {
-    const framework = /([a-z0-9_]+):[^:]*$/.exec(reference)?.[1] ?? "<framework>";
-    const fix = `make it with ./vp images build ${framework}, or set IMAGE_REGISTRY to a registry that has it`;
-    return new AgentRefusal("image_missing", `the image ${reference} ${why}; ${fix}`, cause);
-  }
 
   async function look(reference: string): Promise<{ present: boolean; source: string | null }> {
     try {
@@ -73,24 +61,29 @@ export function createImages(engine: Docker, config: AgentConfig): Images {
 
   async function pull(reference: string, signal: AbortSignal, waiting: Waiting): Promise<void> {
     waiting({ message: `the image ${reference} is pulled`, pct: null });
+    const silence = watchSilence(silenceLimitMs);
     // Before the first byte of the answer dockerode ends the request by this signal, afterwards the stream is ours.
-    const options = { abortSignal: signal, ...(authconfig ? { authconfig } : {}) };
-    const pulling: Promise<unknown> = engine.pull(reference, options);
-    const stream = (await pulling) as Readable;
-    const stopWatching = watchSilence(stream);
+    const abortSignal = AbortSignal.any([signal, silence.signal]);
     const progress = createPullProgress();
+    let stream: Readable | undefined;
     try {
+      const pulling: Promise<unknown> = engine.pull(reference, { abortSignal, ...(authconfig ? { authconfig } : {}) });
+      stream = addAbortSignal(abortSignal, (await pulling) as Readable);
       let rest = "";
       for await (const chunk of stream.setEncoding("utf8")) {
+        silence.heard();
         const lines = `${rest}${chunk}`.split("\n");
         rest = lines.pop() ?? "";
         for (const line of lines) progress.take(line);
         waiting({ message: `the image ${reference} is pulled`, pct: progress.pct() });
       }
       progress.take(rest);
+    } catch (error) {
+      silence.signal.throwIfAborted();
+      throw error;
     } finally {
-      stopWatching();
-      stream.destroy();
+      silence.end();
+      stream?.destroy();
     }
   }
 
@@ -127,13 +120,13 @@ export function createImages(engine: Docker, config: AgentConfig): Images {
       const policy = config.IMAGE_PULL;
       const before = await look(reference);
       if (policy !== "always" && before.present) return before;
-      if (policy === "never") throw missing(reference, "is not on this engine, and IMAGE_PULL is never");
+      if (policy === "never") throw notHere(reference);
       try {
         await pull(reference, signal, waiting);
       } catch (error) {
         signal.throwIfAborted();
         if (isEngineAway(error)) throw error;
-        throw missing(reference, `cannot be pulled (${engineMessage(error)})`, error);
+        throw pullRefusal(reference, error);
       }
       return await look(reference);
     },
