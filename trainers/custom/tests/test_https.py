@@ -13,7 +13,7 @@ import pytest
 from vision_trainer.failures import FailureCode, TrainerFailure
 
 from conftest import Bundled, Jobs
-from custom_trainer.manifest import Source
+from custom_trainer.manifest_source import Source
 from custom_trainer.repository import AUTHORITIES, Wanted, check_address, fetch_commit, without_secrets
 from https_git import Authority, GitServer, make_authority, redirect_to, say_nothing
 

@@ -16,7 +16,7 @@ from vision_trainer.failures import FailureCode, TrainerFailure
 from vision_trainer.storage import Storage
 
 from custom_trainer.layout import write_data
-from custom_trainer.manifest import DatasetFormat
+from custom_trainer.manifest_data import DatasetFormat
 from custom_trainer.manifest_file import READY_MANIFESTS, load_manifest
 from custom_trainer.outputs import ExportFile, ReportFile, read_predictions, read_written
 from custom_trainer.workspace import Workspace, write_files

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom_trainer.log_files import LONGEST_LINE, LineSplitter, LogFiles
-from custom_trainer.manifest import Progress
+from custom_trainer.manifest_progress import Progress
 from custom_trainer.progress_lines import LineReader, Update
 from custom_trainer.progress_sources import ProgressSources
 from custom_trainer.tensorboard_events import EventFile, Scalar

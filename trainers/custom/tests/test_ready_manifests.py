@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from custom_trainer.log_files import LineSplitter
-from custom_trainer.manifest import JobCommand, Manifest
+from custom_trainer.manifest import Manifest
+from custom_trainer.manifest_commands import JobCommand
 from custom_trainer.manifest_file import LoadedManifest, load_ready, ready_manifests
 from custom_trainer.parameters import check_values, words
 from custom_trainer.progress_lines import Update

@@ -10,7 +10,7 @@ import pytest
 from vision_trainer.failures import FailureCode, TrainerFailure
 
 from conftest import Bundled
-from custom_trainer.manifest import Source
+from custom_trainer.manifest_source import Source
 from custom_trainer.repository import Wanted, fetch_commit
 
 

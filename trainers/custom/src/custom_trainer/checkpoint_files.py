@@ -18,7 +18,7 @@ from vision_trainer.resume import CheckpointTorn
 from . import patterns
 from .foreign_files import copy_foreign
 from .log_files import is_plain, matching
-from .manifest import Checkpoints
+from .manifest_results import Checkpoints
 from .templates import Variables, fill
 
 INDEX_NAME = "files.json"

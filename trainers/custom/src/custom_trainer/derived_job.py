@@ -13,7 +13,7 @@ from vision_trainer.run import TrainerJob
 from .checkpoint_files import put_back, read_index
 from .confinement import remove_traces
 from .layout import write_data
-from .manifest import JobCommand
+from .manifest_commands import JobCommand
 from .program import Listener
 from .repository_job import Chosen, Repository, open_repository
 from .training_state import place_checkpoint

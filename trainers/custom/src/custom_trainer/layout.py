@@ -8,7 +8,7 @@ from typing import Any
 from vision_trainer.converters import write_coco, write_huggingface, write_image_folder, write_yolo
 from vision_trainer.dataset import DatasetReader
 
-from .manifest import DatasetFormat
+from .manifest_data import DatasetFormat
 
 
 def write_data(reader: DatasetReader, wanted: DatasetFormat, folder: Path, eval_split: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 from vision_trainer.failures import FailureCode, TrainerFailure
 
-from .manifest import Command, Manifest, When
+from .manifest import Manifest
+from .manifest_commands import Command, When
 from .templates import unknown_names
 
 READY_MANIFESTS = Path(__file__).parents[2] / "manifests"

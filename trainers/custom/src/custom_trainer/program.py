@@ -19,7 +19,8 @@ from vision_trainer.run import TrainerJob
 from . import patterns
 from .confinement import Confined, Walls, end_everything, launch, signal_program
 from .log_files import LineSplitter
-from .manifest import ErrorRule, Manifest
+from .manifest import Manifest
+from .manifest_process import ErrorRule
 from .repository_log import RepositoryLog
 
 _READ_BYTES = 1 << 16

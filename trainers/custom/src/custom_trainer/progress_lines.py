@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import patterns
-from .manifest import Metric, Progress
+from .manifest_progress import Metric, Progress
 
 Fields = Mapping[str, Any]
 

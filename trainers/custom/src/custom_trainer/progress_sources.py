@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .log_files import LogFiles, is_plain, matching
-from .manifest import Metric, Progress
+from .manifest_progress import Metric, Progress
 from .progress_lines import LineReader, Update, to_update
 from .templates import Variables, fill
 from .tensorboard_events import EventFile, Scalar

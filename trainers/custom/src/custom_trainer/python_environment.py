@@ -22,8 +22,8 @@ from vision_trainer.run import TrainerJob
 from vision_trainer.storage import ObjectMissing
 
 from .confinement import Walls, end_everything, launch
-from .manifest import Environment
 from .manifest_file import LoadedManifest
+from .manifest_source import Environment
 from .templates import Variables, fill
 
 # `environments/<sha256 of the lock>.tar` in the platform's bucket: the wheels of a lock, for hosts without the network.

@@ -16,7 +16,7 @@ from vision_trainer.run import TrainerJob
 from vision_trainer.storage import ObjectMissing, split_uri
 
 from .confinement import Walls, become_guardian, end_everything, launch
-from .manifest import Source
+from .manifest_source import Source
 
 # Where bundles lie in the platform's bucket.
 BUNDLE_PREFIX = "repositories/"

@@ -17,8 +17,10 @@ from vision_trainer.run import TrainerJob
 from vision_trainer.storage import sha256_of_file
 
 from .confinement import Confined, Walls, become_guardian, launch, usable_by
-from .manifest import JobCommand, Manifest, Source
+from .manifest import Manifest
+from .manifest_commands import JobCommand
 from .manifest_file import LoadedManifest, load_inner, load_ready
+from .manifest_source import Source
 from .parameters import Value, words
 from .program import Ending, Listener, Program, failure_of
 from .python_environment import PythonEnvironment, prepare_environment

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .manifest import When
+from .manifest_commands import When
 from .parameters import text_of
 
 Variables = Mapping[str, Any]
