@@ -3,7 +3,13 @@ import { createWriteStream, mkdirSync, readFileSync, renameSync, rmSync, statSyn
 import { dirname } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { GetObjectCommand, HeadObjectCommand, ListObjectsCommand, type S3Client } from "@aws-sdk/client-s3";
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  paginateListObjectsV2,
+  type S3Client,
+} from "@aws-sdk/client-s3";
 import { contentPath, type StoredObject } from "./backup-folder.ts";
 import { inParallel } from "./in-parallel.ts";
 
@@ -21,27 +27,22 @@ export interface CopiedObjects {
 
 type Listed = { key: string; etag: string; bytes: number };
 
-/**
- * Every object of a bucket by its key. Rejects when the storage does not answer.
- * Listed in version 1 of the protocol, where a page goes on from a key: s3rver cannot make the tokens of version 2.
- */
+/** Every object of a bucket by its key. Rejects when the storage does not answer. */
 export async function listBucket(s3: S3Client, bucket: string): Promise<Map<string, Listed>> {
   const found = new Map<string, Listed>();
-  for (let after: string | undefined; ; ) {
-    const page = await s3.send(new ListObjectsCommand({ Bucket: bucket, Marker: after }));
-    for (const { Key = "", ETag = "", Size: bytes = 0 } of page.Contents ?? []) {
+  for await (const { Contents = [] } of paginateListObjectsV2({ client: s3 }, { Bucket: bucket })) {
+    for (const { Key = "", ETag = "", Size: bytes = 0 } of Contents) {
       const key = await trueKey(s3, bucket, Key);
       // What ends in a slash is a folder as some servers show it.
       if (!key.endsWith("/")) found.set(key, { key, etag: ETag.replaceAll('"', ""), bytes });
-      after = key;
     }
-    if (page.IsTruncated !== true || (page.Contents ?? []).length === 0) return found;
   }
+  return found;
 }
 
 /** Whether a bucket holds nothing at all. */
 export async function isEmpty(s3: S3Client, bucket: string): Promise<boolean> {
-  const { Contents = [] } = await s3.send(new ListObjectsCommand({ Bucket: bucket, MaxKeys: 1 }));
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 }));
   return Contents.length === 0;
 }
 

@@ -3,6 +3,7 @@
 import S3rver from "@20minutes/s3rver";
 import account from "@20minutes/s3rver/lib/models/account.js";
 import { s3ServerKeys } from "./config.ts";
+import { repairListings } from "./s3rver-listing.ts";
 
 const [directory, port, bucket] = process.argv.slice(2);
 if (!directory || !port || !bucket) throw new Error("usage: s3-server.ts <directory> <port> <bucket>");
@@ -24,6 +25,7 @@ const server = new S3rver({
   vhostBuckets: false,
   configureBuckets: [{ name: bucket, configs: [cors] }],
 });
+repairListings(server);
 await server.run();
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(0));

@@ -72,7 +72,7 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
         return
     port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}", "test-key-id", secrets.token_hex(16), "test-bucket")
-    script = Path(__file__).with_name("s3_server.mjs")
+    script = REPOSITORY / "deploy/laptop/src/s3-server.ts"
     process = subprocess.Popen(
         [_node(), str(script), str(directory), str(port), server.bucket],
         env={**os.environ, **server.environment()},

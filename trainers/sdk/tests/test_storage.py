@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def snapshot(store: CheckpointStore, step: int, **options: Any) -> Snapshot:
     (folder / "weights.bin").write_bytes(f"weights of step {step}".encode() * 100)
     (folder / "state.bin").write_bytes(b"state")
     return Snapshot(folder, 1, step, {"val/top1": 0.5}, **options)
+
+
+def test_a_listing_of_many_pages_is_whole(storage: Storage, base: str) -> None:
+    names = [f"{base}/{number:04d}.txt" for number in range(1001)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda uri: storage.upload_bytes(b"12345", uri), names))
+    assert list(storage.list(f"{base}/")) == [(name, 5) for name in names]
 
 
 def test_objects_carry_their_hash_and_are_verified(storage: Storage, base: str, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """vision-trainer.yaml: everything the platform must know to train somebody's repository.
 
-Here is the root; its parts are in the files manifest_*.py. Unknown keys are refused. Texts
-marked "template" may hold `${name}` (see templates.py for the names); `$$` is a dollar sign. There is no shell
-anywhere: a command is a list of words, and each word stays one word whatever is put into it.
+Here is the root; its parts are in the files manifest_*.py. Unknown keys are refused. Texts marked "template" may hold
+`${name}` (see templates.py for the names); `$$` is a dollar sign. There is no shell anywhere: a command is a list of
+words, and each word stays one word whatever is put into it.
 """
 
 from __future__ import annotations
