@@ -13,12 +13,13 @@ import { openRedisDoor } from "./platform/redis-door.ts";
 import { openS3Door } from "./platform/s3-door.ts";
 import type { Servers } from "./platform/servers.ts";
 import { openStdoutDoor } from "./platform/stdout-door.ts";
-import { type Changes, jobEnvironment } from "./runs/environment.ts";
+import { drawUpload, UPLOAD } from "./platform/uploads.ts";
+import { type Changes, jobEnvironment, trainingVariables } from "./runs/environment.ts";
 import type { Housing } from "./runs/housing.ts";
 import { createSandbox, makeFolder, removeFolder } from "./runs/sandbox.ts";
 import type { Slots } from "./runs/slots.ts";
 import { launchTrainer, type TrainerRun } from "./runs/trainer-run.ts";
-import type { TaskSettings, TrainerFolder } from "./trainer-folder.ts";
+import type { MainKind, TaskSettings, TrainerFolder, UploadSettings } from "./trainer-folder.ts";
 
 export interface RunSpec<Door extends EventDoor = EventDoor> {
   name: string;
@@ -30,6 +31,8 @@ export interface RunSpec<Door extends EventDoor = EventDoor> {
   /** A name given to `dataset`; the whole dataset unless named. */
   dataset?: string;
   settings?: Partial<TaskSettings>;
+  /** The storage takes its time for each write. */
+  slowStore?: boolean;
   changes?: Changes;
   /** Other names for some of the variables. */
   renamed?: Record<string, string>;
@@ -41,8 +44,14 @@ export interface RunSpec<Door extends EventDoor = EventDoor> {
 export interface Lab {
   trainer: TrainerFolder;
   task: TaskType;
-  settings: TaskSettings;
+  /** The kind of its runs, unless they name another. */
+  kind: MainKind;
+  /** With what it trains. Throws where the trainer only ingests: what reads it is asked `of: "train"`. */
+  readonly settings: TaskSettings;
+  /** What it ingests. Throws where the trainer trains. */
+  readonly upload: UploadSettings;
   objects: Objects;
+  /** What a job is given: a canonical dataset, or an upload. */
   files: DatasetFiles;
   /** GRACE_S of every run. */
   grace_s: number;
@@ -51,6 +60,8 @@ export interface Lab {
   /** `make` is called once for each name, whoever asks first. */
   once<T>(name: string, make: () => Promise<T>): Promise<T>;
   newJobId(): number;
+  /** CONFIG_JSON of a plain job on the data of this name, as an object. */
+  config(dataset?: string): Promise<Record<string, unknown>>;
   /** Uploads a variant of the data under a name, once. */
   dataset(name: string, files: DatasetFiles): Promise<string>;
   /** Waits for a free slot, then starts the trainer. */
@@ -60,6 +71,8 @@ export interface Lab {
 
 /** The longest that a run may take, if nothing else is said. */
 export const RUN_LIMIT_MS = 180_000;
+/** Each write to a slow store takes this share of the grace: a trainer that is stopped meanwhile still ends in time. */
+const SLOW_WRITE_SHARE = 1 / 6;
 
 export async function openLab(options: {
   trainer: TrainerFolder;
@@ -71,10 +84,8 @@ export async function openLab(options: {
   grace_s: number;
 }): Promise<Lab> {
   const { trainer, task, servers, housing, slots } = options;
-  const settings = trainer.settings.tasks[task];
-  if (!settings) throw new Error(`conformance.json says nothing of ${task}`);
+  const { kind } = trainer;
   const objects = createObjects(servers);
-  const files = await drawDataset(task, settings.dataset);
   const memory = new Map<string, Promise<unknown>>();
   const folder = makeFolder("lab");
   mkdirSync(join(folder, "cache"));
@@ -84,9 +95,15 @@ export async function openLab(options: {
   const lab: Lab = {
     trainer,
     task,
-    settings,
+    kind,
+    get settings() {
+      return told(trainer.settings.tasks[task], task);
+    },
+    get upload() {
+      return told(trainer.settings.uploads[task], task);
+    },
     objects,
-    files,
+    files: new Map(),
     coreOnly: options.coreOnly,
     grace_s: options.grace_s,
     once<T>(name: string, make: () => Promise<T>): Promise<T> {
@@ -100,10 +117,15 @@ export async function openLab(options: {
       lastId += 1;
       return lastId;
     },
+    async config(dataset = "whole") {
+      if (kind === "train") return lab.settings.config;
+      const source_uri = (await lab.dataset(dataset, lab.files)) + UPLOAD;
+      return { source_uri, filename: UPLOAD, ...lab.upload.config };
+    },
     dataset: (name, variant) =>
       lab.once(`dataset ${name}`, async () => {
         const prefix = datasetPrefix(lab.newJobId(), 1);
-        if (variant.size > 0) await uploadDataset(objects, prefix, variant);
+        await uploadDataset(objects, prefix, variant);
         return objects.uri(prefix);
       }),
     async start<Door extends EventDoor>(spec: RunSpec<Door>) {
@@ -122,7 +144,13 @@ export async function openLab(options: {
       removeFolder(folder);
     },
   };
+  lab.files = kind === "train" ? await drawDataset(task, lab.settings.dataset) : await drawUpload(task, lab.upload);
   return lab;
+}
+
+function told<Settings>(settings: Settings | undefined, task: TaskType): Settings {
+  if (!settings) throw new Error(`conformance.json says nothing of ${task} for this kind of job`);
+  return settings;
 }
 
 async function startRun(
@@ -132,7 +160,7 @@ async function startRun(
   cache: string,
   onExit: () => void,
 ): Promise<TrainerRun> {
-  const { kind = "train", attempt = 1, job_id = lab.newJobId() } = spec;
+  const { kind = lab.kind, attempt = 1, job_id = lab.newJobId() } = spec;
   const command = lab.trainer.command(kind);
   if (!command) throw new Error(`trainer.json names no command for ${kind}`);
   const sandbox = createSandbox(spec.name, lab.trainer.path, cache);
@@ -142,18 +170,26 @@ async function startRun(
       : spec.door === "redis"
         ? await openRedisDoor(servers, { job_id, attempt, address: housing.address })
         : openStdoutDoor(sandbox.stdout);
-  const s3Door = await openS3Door(servers, housing.address);
+  const writesTakeMs = spec.slowStore ? lab.grace_s * 1000 * SLOW_WRITE_SHARE : 0;
+  const s3Door = await openS3Door(servers, housing.address, writesTakeMs);
   const job = {
     kind,
     task: lab.task,
     job_id,
     attempt,
-    dataset_uri: await lab.dataset(spec.dataset ?? "whole", lab.files),
+    // An ingest is given an upload, and makes the dataset.
+    dataset_uri:
+      kind === "ingest"
+        ? lab.objects.uri(datasetPrefix(job_id, 1))
+        : await lab.dataset(spec.dataset ?? "whole", lab.files),
     output_uri: lab.objects.uri(jobPrefix(job_id)),
   };
   const env = jobEnvironment({
     trainer: lab.trainer,
-    settings: { ...lab.settings, ...spec.settings },
+    work:
+      kind === "ingest"
+        ? { DATASET_ID: String(job_id), CONFIG_JSON: JSON.stringify(await lab.config(spec.dataset)) }
+        : trainingVariables(kind, { ...lab.settings, ...spec.settings }),
     job,
     sandbox,
     s3: { ...servers.s3, endpoint: s3Door.url },

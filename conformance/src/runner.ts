@@ -78,10 +78,17 @@ function notTested(trainer: TrainerFolder, asked: Asked): Verdict[] {
 }
 
 function withConfig(trainer: TrainerFolder, config: Record<string, unknown>): TrainerFolder {
-  const tasks = Object.entries(trainer.settings.tasks).map(([task, settings]) => {
-    return [task, { ...settings, config: { ...settings.config, ...config } }] as const;
-  });
-  return { ...trainer, settings: { ...trainer.settings, tasks: Object.fromEntries(tasks) } };
+  const { tasks, uploads } = trainer.settings;
+  const added = { tasks: withEach(tasks, config), uploads: withEach(uploads, config) };
+  return { ...trainer, settings: { ...trainer.settings, ...added } };
+}
+
+function withEach<Settings extends { config: object }>(
+  all: Partial<Record<TaskType, Settings>>,
+  config: object,
+): Partial<Record<TaskType, Settings>> {
+  const each = Object.entries(all).map(([task, about]) => [task, { ...about, config: { ...about.config, ...config } }]);
+  return Object.fromEntries(each);
 }
 
 async function testTask(
@@ -99,9 +106,11 @@ async function testTask(
     grace_s: asked.grace_s ?? GRACE_S,
   });
   const named = asked.only ?? [];
-  const isFor = ({ everyTask, taskOf }: Requirement) => {
-    const own = taskOf?.(trainer);
-    return own === undefined ? first || everyTask : own === task;
+  const isFor = (requirement: Requirement) => {
+    const own = requirement.taskOf?.(trainer);
+    if (own !== undefined) return own === task;
+    // That it makes no sense of this trainer need be said once.
+    return first || (requirement.everyTask && declaredNot(trainer, requirement) === null);
   };
   const wanted = REQUIREMENTS.filter(
     (each) => isFor(each) && (named.length > 0 ? named.includes(each.id) : !asked.core || each.core),
@@ -119,6 +128,11 @@ async function testTask(
   }
 }
 
+/** Why nothing of the sort can be asked of this trainer; null when it can. */
+function declaredNot(trainer: TrainerFolder, { of }: Requirement): string | null {
+  return of === undefined || of === trainer.kind ? null : `trainer.json declares no ${of}`;
+}
+
 async function judgeOne(lab: Lab, requirement: Requirement): Promise<Verdict> {
   const { id, sentence, section } = requirement;
   const began = Date.now();
@@ -126,7 +140,7 @@ async function judgeOne(lab: Lab, requirement: Requirement): Promise<Verdict> {
     const seconds = Math.round((Date.now() - began) / 100) / 10;
     return { id, task: lab.task, sentence, section, result, reasons, seconds };
   };
-  const reason = requirement.unless?.(lab) ?? null;
+  const reason = declaredNot(lab.trainer, requirement) ?? requirement.unless?.(lab) ?? null;
   if (reason !== null) return done("not asked", [reason]);
   try {
     const found = await requirement.check(lab);

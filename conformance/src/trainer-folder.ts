@@ -39,9 +39,25 @@ const TaskSettings = z.strictObject({
 });
 export type TaskSettings = z.infer<typeof TaskSettings>;
 
+/** An upload that deploy/demo/make_upload.py draws, for a trainer that makes dataset versions of uploads. */
+const UploadSettings = z.strictObject({
+  format: z.string().min(1),
+  count: z.int().min(4).default(60),
+  size: z.int().min(16).default(64),
+  digits: z
+    .string()
+    .regex(/^\d{2,10}$/)
+    .default("0123"),
+  config: z.record(z.string(), z.unknown()).default({}),
+});
+export type UploadSettings = z.infer<typeof UploadSettings>;
+
 const Settings = z.strictObject({
   $schema: z.string().optional(),
-  tasks: z.partialRecord(Task, TaskSettings),
+  /** Of a trainer that trains. */
+  tasks: z.partialRecord(Task, TaskSettings).default({}),
+  /** Of a trainer that ingests, in the place of `tasks`. */
+  uploads: z.partialRecord(Task, UploadSettings).default({}),
   /** Tasks that are declared but cannot be tested here, and why; the report says so. */
   not_tested: z.partialRecord(Task, z.string().min(1)).default({}),
   /** Added to `config`: asks for pretrained weights. Without any in the store the trainer must exit with 4. */
@@ -60,9 +76,14 @@ const Settings = z.strictObject({
 });
 type Settings = z.infer<typeof Settings>;
 
+/** The kind of job that all others are compared with. */
+export type MainKind = Extract<JobKind, "train" | "ingest">;
+
 export interface TrainerFolder {
   path: string;
   manifest: TrainerManifest;
+  /** What it is for: to train or, where it does not train, to ingest. */
+  kind: MainKind;
   settings: Settings;
   /** In the order of the contract; the first one is tested in depth. */
   tasks: TaskType[];
@@ -87,7 +108,9 @@ export function readTrainerFolder(given: string): TrainerFolder {
   }
   const manifest = readJson(join(path, "trainer.json"), TrainerManifest, "a manifest (docs/trainer-guide.md)");
   const settings = readJson(join(path, "conformance.json"), Settings, "what to test with (docs/trainer-guide.md)");
-  const tasks = TASK_TYPES.filter((task) => settings.tasks[task]);
+  const kind = manifest.kinds.train ? "train" : "ingest";
+  const about = kind === "train" ? settings.tasks : settings.uploads;
+  const tasks = TASK_TYPES.filter((task) => about[task]);
   const declared = Object.keys(manifest.tasks);
   const named = [...tasks, ...Object.keys(settings.not_tested)] as string[];
   const untested = declared.filter((task) => !named.includes(task));
@@ -101,6 +124,7 @@ export function readTrainerFolder(given: string): TrainerFolder {
   return {
     path,
     manifest,
+    kind,
     settings,
     tasks,
     bin,

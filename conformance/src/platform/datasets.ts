@@ -1,13 +1,10 @@
 /** Canonical dataset versions for the runs: whole ones made from real digits, and ones that are broken in one way. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { DatasetManifest, TaskType } from "@vision-platform/contracts/storage-manifests";
-import { baseEnvironment } from "@vision-platform/laptop/config";
-import { ROOT, vpPaths } from "@vision-platform/laptop/paths";
-import { demoEnv, ensureEnv } from "@vision-platform/laptop/python-env";
-import { runTool } from "@vision-platform/laptop/tool";
 import type { TaskSettings } from "../trainer-folder.ts";
+import { drawn } from "./drawing.ts";
 import { type Objects, sha256 } from "./objects.ts";
 
 /** Name under DATASET_URI → content. */
@@ -15,42 +12,24 @@ export type DatasetFiles = Map<string, Buffer>;
 
 type Sample = { split: string; shard: string; offset: number; bytes: number; sha256: string; label?: number };
 
-/** One installation of the script's environment, however many ask at the same time. */
-let installing: Promise<void> | undefined;
-
 const MANIFEST = "MANIFEST.json";
 const INDEX = "samples.jsonl.gz";
 
-/** Draws the digits with deploy/demo/make_canonical.py, once; later runs find them under .vp. */
+/** Draws the digits with deploy/demo/make_canonical.py. */
 export async function drawDataset(task: TaskType, settings: TaskSettings["dataset"]): Promise<DatasetFiles> {
   const { train, val, size, digits } = settings;
-  const made = join(vpPaths().dir, "conformance-data", `${task}-${train}-${val}-${size}-${digits}`);
-  if (!existsSync(made)) {
-    const plan = demoEnv();
-    installing ??= ensureEnv(plan);
-    await installing;
-    const fresh = `${made}.new-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    mkdirSync(join(made, ".."), { recursive: true });
-    const numbers = ["--train", train, "--val", val, "--size", size, "--digits", digits].map(String);
-    const args = [join(ROOT, "deploy/demo/make_canonical.py"), "--task", task, "--output", fresh, ...numbers];
-    await runTool(join(plan.path, "bin/python"), args, { env: baseEnvironment() });
-    try {
-      renameSync(fresh, made);
-    } catch (error) {
-      // Another run was quicker.
-      rmSync(fresh, { recursive: true, force: true });
-      if (!existsSync(made)) throw error;
-    }
-  }
+  const numbers = ["--train", train, "--val", val, "--size", size, "--digits", digits];
+  const name = `${task}-${train}-${val}-${size}-${digits}`;
+  const made = await drawn(name, "make_canonical.py", ["--task", task, ...numbers, "--output"]);
   const names = readdirSync(made, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const paths = names.map((entry) => join(entry.parentPath, entry.name));
   return new Map(paths.map((path) => [relative(made, path), readFileSync(path)]));
 }
 
-/** The manifest goes up last, as the contract asks. */
+/** The manifest goes up last, as the contract asks; an upload has none. */
 export async function uploadDataset(objects: Objects, prefix: string, files: DatasetFiles): Promise<void> {
-  for (const [name, content] of files) if (name !== MANIFEST) await objects.put(prefix + name, content);
-  await objects.put(prefix + MANIFEST, files.get(MANIFEST) ?? "");
+  const manifestLast = [...files].sort(([one], [other]) => Number(one === MANIFEST) - Number(other === MANIFEST));
+  for (const [name, content] of manifestLast) await objects.put(prefix + name, content);
 }
 
 export function manifestOf(files: DatasetFiles): DatasetManifest {

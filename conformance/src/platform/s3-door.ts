@@ -1,6 +1,7 @@
 /** The trainer's own way to S3: passes every request on to the real server, and writes down who asked for what, when. */
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Servers } from "./servers.ts";
 
 export interface S3Request {
@@ -23,11 +24,17 @@ export interface S3Door {
 
 const CLOSE_LIMIT_MS = 2_000;
 
-/** Opens a door on a free port of that address. Signatures stay valid, because the Host header is passed on as it came. */
-export async function openS3Door(servers: Servers, address: string): Promise<S3Door> {
+/**
+ * Opens a door on a free port of that address. Signatures stay valid, because the Host header is passed on as it came.
+ * Every write is answered so much later than it was done.
+ */
+export async function openS3Door(servers: Servers, address: string, writesTakeMs = 0): Promise<S3Door> {
   const target = new URL(servers.s3.endpoint);
   const requests: S3Request[] = [];
-  const server = createServer((incoming, answer) => pass(incoming, answer, target, servers.s3.bucket, requests));
+  const server = createServer((incoming, answer) => {
+    const wait = ["GET", "HEAD"].includes(incoming.method ?? "") ? 0 : writesTakeMs;
+    pass(incoming, answer, { target, bucket: servers.s3.bucket, wait }, requests);
+  });
   server.keepAliveTimeout = 30_000;
   await new Promise<void>((listening) => server.listen(0, address, listening));
   return {
@@ -42,7 +49,12 @@ export async function openS3Door(servers: Servers, address: string): Promise<S3D
   };
 }
 
-function pass(incoming: IncomingMessage, answer: ServerResponse, target: URL, bucket: string, seen: S3Request[]): void {
+function pass(
+  incoming: IncomingMessage,
+  answer: ServerResponse,
+  { target, bucket, wait }: { target: URL; bucket: string; wait: number },
+  seen: S3Request[],
+): void {
   const url = new URL(incoming.url ?? "/", "http://door");
   const path = decodeURIComponent(url.pathname);
   const noted: S3Request = {
@@ -64,7 +76,8 @@ function pass(incoming: IncomingMessage, answer: ServerResponse, target: URL, bu
     path: incoming.url,
     headers,
   });
-  onward.once("response", (response) => {
+  onward.once("response", async (response) => {
+    if (wait > 0) await sleep(wait);
     noted.status = response.statusCode ?? 0;
     answer.writeHead(noted.status, response.headers);
     response.pipe(answer);

@@ -18,10 +18,11 @@ function arrivedWhole({ events, exit, stderr }: Ended): string[] {
   ];
 }
 
-/** Seconds of training by the trainer's own clock: from its first progress to the end of its last epoch. */
-function trainingSeconds(events: readonly Received[]): number {
+/** Seconds of work by the trainer's own clock: from its first progress to the end of its last epoch, or to its end. */
+function workingSeconds(events: readonly Received[]): number {
   const first = events.find(({ type }) => type === "progress");
-  const last = events.findLast(({ type, data }) => type === "metrics" && data.scope === "epoch");
+  const epochs = events.filter(({ type, data }) => type === "metrics" && data.scope === "epoch");
+  const last = epochs.at(-1) ?? events.at(-1);
   return first && last ? (Date.parse(last.ts) - Date.parse(first.ts)) / 1000 : 0;
 }
 
@@ -29,8 +30,8 @@ function trainingSeconds(events: readonly Received[]): number {
 async function publishingCost(lab: Lab): Promise<{ quick_s: number; slow_s: number; events: number }> {
   const [quick, slow] = await Promise.all([undisturbed(lab), slowDoor(lab)]);
   return {
-    quick_s: trainingSeconds(quick.events),
-    slow_s: trainingSeconds(slow.events),
+    quick_s: workingSeconds(quick.events),
+    slow_s: workingSeconds(slow.events),
     events: slow.events.length,
   };
 }

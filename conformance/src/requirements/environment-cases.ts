@@ -1,5 +1,7 @@
 /** Every variable of the contract: left out, malformed, hostile. */
+import type { Lab } from "../lab.ts";
 import type { Refusal } from "../scenarios/refusals.ts";
+import type { MainKind } from "../trainer-folder.ts";
 
 export interface EnvironmentCase extends Refusal {
   variable: string;
@@ -17,12 +19,8 @@ const REQUIRED = [
   "JOB_KIND",
   "FRAMEWORK",
   "TASK_TYPE",
-  "MODEL_NAME",
   "DATASET_URI",
   "OUTPUT_URI",
-  "EPOCHS",
-  "BATCH_SIZE",
-  "LEARNING_RATE",
   "EVENTS_MODE",
   "STORAGE_TYPE",
   "STORAGE_BUCKET",
@@ -30,6 +28,12 @@ const REQUIRED = [
   "S3_ACCESS_KEY_ID",
   "S3_SECRET_ACCESS_KEY",
 ];
+
+/** What only one kind of job cannot do without. */
+const REQUIRED_BY: Record<MainKind, string[]> = {
+  train: ["MODEL_NAME", "EPOCHS", "BATCH_SIZE", "LEARNING_RATE"],
+  ingest: ["DATASET_ID", "DATASET_VERSION", "CONFIG_JSON"],
+};
 
 const MALFORMED: [string, string][] = [
   ["CONTRACT_VERSION", "2"],
@@ -69,8 +73,10 @@ const HOSTILE: [string, string][] = [
 ];
 
 /** Few of each sort for `core`: a trainer in one file need not check what the platform never sends. */
-export function environmentCases(core: boolean): EnvironmentCase[] {
-  const missing = REQUIRED.map((variable) => environmentCase(`${variable} missing`, variable, undefined));
+export function environmentCases({ kind }: Lab, core: boolean): EnvironmentCase[] {
+  const missing = [...REQUIRED, ...REQUIRED_BY[kind]].map((variable) =>
+    environmentCase(`${variable} missing`, variable, undefined),
+  );
   if (core) return missing;
   const shown = (text: string) => (text.length > 24 ? `${text.slice(0, 20)}… (${text.length})` : text);
   const wrong = [...MALFORMED, ...HOSTILE].map(([variable, value]) =>

@@ -61,30 +61,30 @@ async function checkNumbers(lab: Lab): Promise<string[]> {
   );
 }
 
+/** Images of a step; an ingest has no steps. */
+function effectiveBatch(lab: Lab): number {
+  if (lab.kind === "ingest") return 0;
+  const { batch_size, config } = lab.settings;
+  return batch_size * Number(config.grad_accumulation ?? 1);
+}
+
 async function checkStarted(lab: Lab): Promise<string[]> {
   const [first] = (await undisturbed(lab)).events;
-  const { batch_size, config } = lab.settings;
-  const accumulation = Number(config.grad_accumulation ?? 1);
-  const told = first?.data.effective_batch_size;
-  return [
-    ...when(first?.type !== "started", `the first event is ${first?.type ?? "none at all"}`),
-    ...when(first?.type === "started" && told !== batch_size * accumulation, `effective_batch_size is ${told}`),
-  ];
+  if (first?.type !== "started") return [`the first event is ${first?.type ?? "none at all"}`];
+  const told = first.data.effective_batch_size;
+  return when(told !== effectiveBatch(lab), `effective_batch_size is ${told}`);
 }
 
 async function checkProgress(lab: Lab): Promise<string[]> {
   const { events } = await undisturbed(lab);
   const progress = events.filter(isProgress);
-  const { epochs } = lab.settings;
+  const [first, epochs] = lab.kind === "train" ? [1, lab.settings.epochs] : [0, 0];
   const back = progress.findIndex(({ data }, at) => at > 0 && data.pct < (progress[at - 1]?.data.pct ?? 0));
-  const wrong = progress.find(({ data }) => data.epochs !== epochs || data.epoch < 1 || data.epoch > epochs);
+  const wrong = progress.find(({ data }) => data.epochs !== epochs || data.epoch < first || data.epoch > epochs);
   return [
     ...when(progress.length === 0, "there is no progress event"),
     ...when(back >= 0, `pct falls from ${progress[back - 1]?.data.pct} to ${progress[back]?.data.pct}`),
-    ...when(
-      wrong !== undefined,
-      `with EPOCHS=${epochs} it tells of epoch ${wrong?.data.epoch} of ${wrong?.data.epochs}`,
-    ),
+    ...when(wrong !== undefined, `of ${epochs} epochs it tells of epoch ${wrong?.data.epoch} of ${wrong?.data.epochs}`),
   ];
 }
 
@@ -220,6 +220,7 @@ export const eventRequirements: Requirement[] = [
     id: 209,
     sentence: "Metrics have the contract's names",
     section: "Metric names",
+    of: "train",
     core: true,
     everyTask: true,
     check: checkMetricNames,
@@ -228,6 +229,7 @@ export const eventRequirements: Requirement[] = [
     id: 210,
     sentence: "The task's primary metric is told by epochs and by succeeded",
     section: "Metric names",
+    of: "train",
     core: true,
     everyTask: true,
     check: checkPrimaryMetric,
@@ -237,6 +239,7 @@ export const eventRequirements: Requirement[] = [
     id: 212,
     sentence: "LEARNING_RATE arrives: train/lr never passes it, nor stays far below",
     section: "In: environment variables",
+    of: "train",
     core: true,
     everyTask: true,
     check: checkLearningRate,
@@ -245,6 +248,7 @@ export const eventRequirements: Requirement[] = [
     id: 213,
     sentence: "A loss that runs away ends in exit 10, and every number told stays legal",
     section: OUT,
+    of: "train",
     taskOf: ({ settings }) => settings.diverges?.task,
     unless: (lab) => (lab.trainer.settings.diverges ? null : "conformance.json names nothing that diverges"),
     check: checkDivergence,

@@ -59,9 +59,10 @@ async function checkLeft(lab: Lab): Promise<string[]> {
 
 async function checkOwnPrefix(lab: Lab): Promise<string[]> {
   return (await looked(lab)).flatMap(({ run, s3 }) => {
-    const prefix = jobPrefix(run.job.job_id);
-    const foreign = s3.filter((request) => isWrite(request) && !request.key.startsWith(prefix));
-    return when(foreign.length > 0, `${run.job.kind}: it wrote ${foreign[0]?.key}, which is not under OUTPUT_URI`);
+    const { kind, job_id, dataset_uri } = run.job;
+    const own = [jobPrefix(job_id), ...(kind === "ingest" ? [lab.objects.key(dataset_uri) ?? ""] : [])];
+    const foreign = s3.filter((request) => isWrite(request) && !own.some((prefix) => request.key.startsWith(prefix)));
+    return when(foreign.length > 0, `${kind}: it wrote ${foreign[0]?.key}, which is not under OUTPUT_URI`);
   });
 }
 
@@ -96,7 +97,7 @@ export const isolationRequirements: Requirement[] = [
   },
   {
     id: 605,
-    sentence: "In the storage it writes under OUTPUT_URI alone",
+    sentence: "In the storage it writes under OUTPUT_URI alone, an ingest under DATASET_URI besides",
     section: "Storage under OUTPUT_URI",
     core: true,
     check: checkOwnPrefix,

@@ -10,6 +10,7 @@ import {
   withUnreadableImages,
 } from "../platform/datasets.ts";
 import { isWrite } from "../platform/s3-door.ts";
+import { uploadOf } from "../platform/uploads.ts";
 import { type Expected, judge, type Refusal, refusal } from "../scenarios/refusals.ts";
 import { type EnvironmentCase, environmentCases } from "./environment-cases.ts";
 import { type Requirement, when } from "./requirement.ts";
@@ -34,7 +35,7 @@ const namedRefusal = (asked: Refusal): Expected => {
 };
 
 async function checkUntouched(lab: Lab): Promise<string[]> {
-  const seen = await Promise.all(environmentCases(true).map((each) => refusal(lab, each)));
+  const seen = await Promise.all(environmentCases(lab, true).map((each) => refusal(lab, each)));
   return seen.flatMap(({ s3, run, events, exit }) => [
     ...when(exit.code === 2 && s3.some(isWrite), `${run.job.job_id}: it wrote into the storage before it refused`),
     ...events
@@ -55,13 +56,13 @@ export const refusalRequirements: Requirement[] = [
     sentence: "A variable that is missing is refused with exit 2 and named",
     section: "In: environment variables",
     core: true,
-    check: (lab) => all(lab, environmentCases(true), namedRefusal),
+    check: (lab) => all(lab, environmentCases(lab, true), namedRefusal),
   },
   {
     id: 102,
     sentence: "A variable that is malformed or hostile is refused with exit 2 and named",
     section: "In: environment variables",
-    check: (lab) => all(lab, environmentCases(false), namedRefusal),
+    check: (lab) => all(lab, environmentCases(lab, false), namedRefusal),
   },
   {
     id: 103,
@@ -74,8 +75,8 @@ export const refusalRequirements: Requirement[] = [
     id: 104,
     sentence: "A hyper-parameter that does not exist is refused with exit 2 and named",
     section: "In: CONFIG_JSON",
-    check: (lab) => {
-      const CONFIG_JSON = JSON.stringify({ ...lab.settings.config, no_such_setting: 1 });
+    check: async (lab) => {
+      const CONFIG_JSON = JSON.stringify({ ...(await lab.config()), no_such_setting: 1 });
       return all(lab, [{ name: "unknown setting", changes: { CONFIG_JSON } }], () => ({
         ...BAD_CONFIG,
         names: ["no_such_setting"],
@@ -88,9 +89,10 @@ export const refusalRequirements: Requirement[] = [
     section: "In: JOB_KIND, TASK_TYPE",
     core: true,
     check: (lab) => {
+      const foreignKind = lab.kind === "train" ? "ingest" : "train";
       const foreign = TASK_TYPES.find((task) => !(task in lab.trainer.manifest.tasks));
       const cases: (Refusal & { variable: string })[] = [
-        { name: "JOB_KIND=ingest", variable: "JOB_KIND", changes: { JOB_KIND: "ingest" } },
+        { name: `JOB_KIND=${foreignKind}`, variable: "JOB_KIND", changes: { JOB_KIND: foreignKind } },
       ];
       if (foreign) cases.push({ name: `TASK_TYPE=${foreign}`, variable: "TASK_TYPE", changes: { TASK_TYPE: foreign } });
       return all(lab, cases, (each) => ({ ...BAD_CONFIG, names: [(each as { variable: string } & Refusal).variable] }));
@@ -101,6 +103,7 @@ export const refusalRequirements: Requirement[] = [
     sentence: "A dataset that is not there, or not what its manifest promises, is refused with exit 3",
     section: "Dataset under DATASET_URI",
     core: true,
+    of: "train",
     check: async (lab) => {
       await lab.dataset("not there", new Map());
       const cases = [
@@ -118,6 +121,7 @@ export const refusalRequirements: Requirement[] = [
     id: 107,
     sentence: "A dataset of another task, with one class, nothing to validate with or broken images: exit 3",
     section: "Dataset under DATASET_URI",
+    of: "train",
     everyTask: true,
     check: async (lab) => {
       const other = TASK_TYPES.find((task) => task !== lab.task) ?? lab.task;
@@ -136,6 +140,7 @@ export const refusalRequirements: Requirement[] = [
     id: 108,
     sentence: "Pretrained weights that are nowhere to be had: exit 4",
     section: "Exit codes",
+    of: "train",
     unless: (lab) => (lab.trainer.settings.wants_weights ? null : "conformance.json names no wants_weights"),
     check: (lab) => {
       const CONFIG_JSON = JSON.stringify({ ...lab.settings.config, ...lab.trainer.settings.wants_weights });
@@ -162,12 +167,12 @@ export const refusalRequirements: Requirement[] = [
     sentence: "MINIO_* and R2_* spellings of the storage variables are understood",
     section: "In: environment variables",
     check: async (lab) => {
-      // Its storage answers under the other names; only the dataset is missing, so it is told apart from a bad variable.
-      await lab.dataset("not there", new Map());
+      // Its storage answers under the other names; only the data is of no use, so it is told apart from a bad variable.
+      await lab.dataset("of no use", lab.kind === "train" ? new Map() : uploadOf(Buffer.from("no archive")));
       const names = ["ENDPOINT", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"];
       const cases = ["MINIO", "R2"].map((prefix) => ({
         name: `${prefix}_* variables`,
-        dataset: "not there",
+        dataset: "of no use",
         renamed: Object.fromEntries(names.map((name) => [`S3_${name}`, `${prefix}_${name}`])),
       }));
       return all(lab, cases, () => DATASET_INVALID);

@@ -1,7 +1,7 @@
 /** One sentence of the contract that can be seen to hold, or not. */
 import type { TaskType } from "@vision-platform/contracts/storage-manifests";
 import type { Lab } from "../lab.ts";
-import type { TrainerFolder } from "../trainer-folder.ts";
+import type { MainKind, TrainerFolder } from "../trainer-folder.ts";
 
 export interface Requirement {
   /** Never given to another sentence again. */
@@ -11,6 +11,8 @@ export interface Requirement {
   section: string;
   /** Also asked of a trainer that only trains. */
   core?: boolean;
+  /** Makes sense only of a trainer that trains, or only of one that ingests. */
+  of?: MainKind;
   /** Asked of every task of a trainer, not of the first alone. */
   everyTask?: boolean;
   /** The one task it is asked of, where conformance.json names one. */

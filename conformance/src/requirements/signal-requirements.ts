@@ -53,7 +53,7 @@ async function checkCancel(lab: Lab): Promise<string[]> {
   const seconds = (first.ended - asked.stop) / 1000;
   const grace = Number(first.run.env.GRACE_S);
   return [
-    ...stoppedRight(first, "cancelled", true),
+    ...stoppedRight(first, "cancelled", lab.kind === "train"),
     ...when(seconds > grace, `it took ${seconds.toFixed(1)} s, GRACE_S is ${grace}`),
   ];
 }
@@ -113,6 +113,7 @@ export const signalRequirements: Requirement[] = [
     id: 505,
     sentence: "SIGUSR1: it saves a checkpoint and goes on",
     section: SIGNALS,
+    of: "train",
     core: true,
     check: checkCheckpointNow,
   },
@@ -123,7 +124,7 @@ export const signalRequirements: Requirement[] = [
     core: true,
     check: async (lab) => {
       const seen = await timeLimit(lab);
-      return stoppedRight(seen, "timeout", seen.events.some(isProgress));
+      return stoppedRight(seen, "timeout", lab.kind === "train" && seen.events.some(isProgress));
     },
   },
 ];

@@ -2,6 +2,7 @@
 import { checkpointRequirements } from "./checkpoint-requirements.ts";
 import { doorRequirements } from "./door-requirements.ts";
 import { eventRequirements } from "./event-requirements.ts";
+import { ingestRequirements } from "./ingest-requirements.ts";
 import { isolationRequirements } from "./isolation-requirements.ts";
 import { refusalRequirements } from "./refusal-requirements.ts";
 import type { Requirement } from "./requirement.ts";
@@ -16,4 +17,5 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ...signalRequirements,
   ...isolationRequirements,
   ...resultRequirements,
+  ...ingestRequirements,
 ];

@@ -21,9 +21,22 @@ export const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
 /** Every process of a run inherits it. */
 export const MARKER_VARIABLE = "VP_CONFORMANCE_RUN";
 
+/** What a training is told, and a job that derives something of it. */
+export function trainingVariables(kind: JobKind, settings: TaskSettings): Changes {
+  const training = kind === "train";
+  return {
+    MODEL_NAME: settings.model,
+    CONFIG_JSON: JSON.stringify(training ? settings.config : {}),
+    EPOCHS: training ? String(settings.epochs) : undefined,
+    BATCH_SIZE: String(settings.batch_size),
+    LEARNING_RATE: training ? String(settings.learning_rate) : undefined,
+  };
+}
+
 export function jobEnvironment(options: {
   trainer: TrainerFolder;
-  settings: TaskSettings;
+  /** What this kind of job is told besides. */
+  work: Changes;
   job: Job;
   sandbox: Sandbox;
   s3: Servers["s3"];
@@ -33,8 +46,7 @@ export function jobEnvironment(options: {
   /** Other names for some of the variables. */
   renamed: Record<string, string>;
 }): Record<string, string> {
-  const { trainer, settings, job, sandbox, s3 } = options;
-  const training = job.kind === "train";
+  const { trainer, job, sandbox, s3 } = options;
   const all: Changes = {
     PATH: [trainer.bin, "/usr/local/bin", "/usr/bin", "/bin"].join(":"),
     LANG: "C.UTF-8",
@@ -51,15 +63,10 @@ export function jobEnvironment(options: {
     JOB_KIND: job.kind,
     FRAMEWORK: trainer.manifest.framework,
     TASK_TYPE: job.task,
-    MODEL_NAME: settings.model,
     DATASET_ID: "1",
     DATASET_VERSION: "1",
     DATASET_URI: job.dataset_uri,
     OUTPUT_URI: job.output_uri,
-    CONFIG_JSON: JSON.stringify(training ? settings.config : {}),
-    EPOCHS: training ? String(settings.epochs) : undefined,
-    BATCH_SIZE: String(settings.batch_size),
-    LEARNING_RATE: training ? String(settings.learning_rate) : undefined,
     SEED: "1",
     DEVICE: "cpu",
     NUM_WORKERS: "0",
@@ -78,6 +85,7 @@ export function jobEnvironment(options: {
     S3_ACCESS_KEY_ID: s3.accessKeyId,
     S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
     [MARKER_VARIABLE]: options.marker,
+    ...options.work,
     ...options.doors,
     ...options.changes,
   };

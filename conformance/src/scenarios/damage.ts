@@ -5,6 +5,11 @@ import { type Objects, sha256 } from "../platform/objects.ts";
 
 const MANIFEST = "MANIFEST.json";
 
+/** What an ingest that was killed in mid-upload leaves: a shard and an index that nobody finished, and no manifest. */
+export async function plantTornVersion(objects: Objects, prefix: string): Promise<void> {
+  for (const name of ["shards/train-00000.tar", "samples.jsonl.gz"]) await objects.put(prefix + name, "torn");
+}
+
 /**
  * Beside the checkpoint that `pointer` names: a newer one with a flipped byte, which last.json names from now on (and
  * the good one as its `previous`), and a still newer one that was cut off before its manifest.

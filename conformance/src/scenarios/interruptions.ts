@@ -1,12 +1,12 @@
-/** Trainings that are stopped on the way, and one that goes on afterwards. */
+/** Jobs that are stopped on the way, and one that goes on afterwards. */
 
 import { checkpointsPrefix } from "@vision-platform/contracts/names";
 import { CheckpointPointer } from "@vision-platform/contracts/storage-manifests";
 import type { Lab } from "../lab.ts";
 import type { Received } from "../platform/inbox.ts";
 import type { TrainerRun } from "../runs/trainer-run.ts";
-import { plantDamage } from "./damage.ts";
-import { type Ended, ended, isProgress, manyEpochs, outage, undisturbed } from "./trainings.ts";
+import { plantDamage, plantTornVersion } from "./damage.ts";
+import { type Ended, ended, isProgress, longWork, outage, undisturbed } from "./trainings.ts";
 
 export const REDIS_OUTAGE_MS = 5_000;
 const TRIES = 3;
@@ -30,11 +30,18 @@ function endOfEpoch({ type, data }: Received): boolean {
   return type === "metrics" && data.scope === "epoch";
 }
 
-/** SIGUSR1 at the first progress; SIGTERM at a random moment between the end of the first epoch and that of the last. */
+function isUploading({ type, data }: Received): boolean {
+  return type === "phase" && data.name === "uploading";
+}
+
+/**
+ * SIGUSR1 at the first progress; SIGTERM at a random moment between the end of the first epoch and that of the last,
+ * or while an ingest uploads.
+ */
 export function interrupted(lab: Lab): Promise<Interrupted> {
   return lab.once("interrupted", async () => {
     const whole = await undisturbed(lab);
-    const ends = whole.events.filter(endOfEpoch).map((event) => Date.parse(event.ts));
+    const ends = whole.events.filter(midway(lab)).map((event) => Date.parse(event.ts));
     const [from = 0, to = 0] = [ends.at(0), ends.at(-1)];
     for (let share = 0.1 + Math.random() * 0.5, tries = 1; ; share /= 3, tries += 1) {
       const found = await interruptOnce(lab, share * (to - from));
@@ -43,13 +50,18 @@ export function interrupted(lab: Lab): Promise<Interrupted> {
   });
 }
 
+/** Where a job of this trainer has done something, and not all. */
+function midway(lab: Lab): (event: Received) => boolean {
+  return lab.kind === "train" ? endOfEpoch : isUploading;
+}
+
 async function interruptOnce(lab: Lab, delay: number): Promise<Interrupted> {
-  const run = await lab.start({ name: "interrupted" });
+  const run = await lab.start({ name: "interrupted", slowStore: lab.kind === "ingest" });
   await run.event(isProgress);
   const checkpoint = Date.now();
   run.signal("SIGUSR1");
   let stop: number | null = null;
-  if (await run.event(endOfEpoch)) {
+  if (await run.event(midway(lab))) {
     await new Promise((over) => setTimeout(over, delay));
     if (!run.inbox.terminal()) {
       stop = Date.now();
@@ -70,14 +82,18 @@ function readPointer(content: Buffer | null): CheckpointPointer | null {
   }
 }
 
-/** The same job again, after damage was laid in its way; Redis is away for five seconds from the first progress on. */
+/**
+ * The same job again, after damage was laid in its way; Redis is away for five seconds from the first progress on.
+ * null: a training that has no checkpoint to go on from.
+ */
 export function resumed(lab: Lab): Promise<Ended | null> {
   return lab.once("resumed", async () => {
     const { first, pointer } = await interrupted(lab);
-    if (pointer === null) return null;
     const { job_id } = first.run.job;
-    await plantDamage(lab.objects, job_id, pointer);
-    const changes = { RESUME_URI: lab.objects.uri(checkpointsPrefix(job_id)) };
+    if (lab.kind === "ingest") await plantTornVersion(lab.objects, lab.objects.key(first.run.job.dataset_uri) ?? "");
+    else if (pointer === null) return null;
+    else await plantDamage(lab.objects, job_id, pointer);
+    const changes = pointer === null ? {} : { RESUME_URI: lab.objects.uri(checkpointsPrefix(job_id)) };
     const door = lab.coreOnly ? "stdout" : "redis";
     const run = await lab.start({ name: "resumed", job_id, attempt: 2, door, changes });
     if (!lab.coreOnly && (await run.event(isProgress))) await outage(run, REDIS_OUTAGE_MS);
@@ -93,9 +109,7 @@ export function timeLimit(lab: Lab): Promise<Ended> {
     // Some way into training, also when the machine is busier than it was.
     const limit = ((2 * (first - whole.began)) / 1000 + 1).toFixed(1);
     const changes = { MAX_RUNTIME_S: limit };
-    return ended(
-      await lab.start({ name: "time-limit", settings: manyEpochs(lab), changes, limitMs: stopLimitMs(lab, whole) }),
-    );
+    return ended(await lab.start({ name: "time-limit", ...longWork(lab), changes, limitMs: stopLimitMs(lab, whole) }));
   });
 }
 
@@ -119,7 +133,7 @@ async function stopped(run: TrainerRun, when: (event: Received) => boolean, agai
 export function preemptedEarly(lab: Lab): Promise<Stopped> {
   return lab.once("preempted early", async () => {
     const limitMs = stopLimitMs(lab, await undisturbed(lab));
-    const run = await lab.start({ name: "preempted-early", settings: manyEpochs(lab), limitMs });
+    const run = await lab.start({ name: "preempted-early", ...longWork(lab), limitMs });
     run.writeStopReason("preempted");
     return stopped(run, ({ type }) => type === "started", false);
   });
@@ -129,7 +143,7 @@ export function preemptedEarly(lab: Lab): Promise<Stopped> {
 export function stoppedTwice(lab: Lab): Promise<Stopped> {
   return lab.once("stopped twice", async () => {
     const limitMs = stopLimitMs(lab, await undisturbed(lab));
-    const run = await lab.start({ name: "stopped-twice", settings: manyEpochs(lab), limitMs });
+    const run = await lab.start({ name: "stopped-twice", ...longWork(lab), limitMs });
     return stopped(run, isProgress, true);
   });
 }

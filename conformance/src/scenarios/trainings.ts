@@ -1,5 +1,5 @@
-/** Trainings from beginning to end: left alone, repeated at a slow door, replaced by another attempt. */
-import { http, type Lab, RUN_LIMIT_MS } from "../lab.ts";
+/** Jobs from beginning to end: left alone, repeated at a slow door, replaced by another attempt. */
+import { http, type Lab, RUN_LIMIT_MS, type RunSpec } from "../lab.ts";
 import type { CallbackDoor } from "../platform/callback-door.ts";
 import type { Received } from "../platform/inbox.ts";
 import { howItEnded, tail } from "../requirements/requirement.ts";
@@ -22,8 +22,8 @@ export function isProgress({ type }: Received): boolean {
 }
 
 /** Long enough that it cannot be over before it is disturbed. */
-export function manyEpochs(lab: Lab): { epochs: number } {
-  return { epochs: lab.settings.epochs * 50 };
+export function longWork(lab: Lab): Pick<RunSpec, "settings" | "slowStore"> {
+  return lab.kind === "train" ? { settings: { epochs: lab.settings.epochs * 50 } } : { slowStore: true };
 }
 
 /** Nobody disturbs it; everything else is compared with it. Its events go to Redis, of which the core knows nothing. */
@@ -33,8 +33,9 @@ export function undisturbed(lab: Lab): Promise<Ended> {
     const run = await ended(await lab.start({ name: "undisturbed", door }));
     // Nothing can be told from a training that did not happen.
     const { exit, timedOut, stderr } = run;
-    if (timedOut) throw new Error(`a plain training took more than ${RUN_LIMIT_MS / 1000} s; ${tail(stderr)}`);
-    if (exit.code !== 0) throw new Error(`a plain training did not succeed (${howItEnded(exit)}); ${tail(stderr)}`);
+    const plain = `a plain ${lab.kind} job`;
+    if (timedOut) throw new Error(`${plain} took more than ${RUN_LIMIT_MS / 1000} s; ${tail(stderr)}`);
+    if (exit.code !== 0) throw new Error(`${plain} did not succeed (${howItEnded(exit)}); ${tail(stderr)}`);
     return run;
   });
 }
@@ -79,7 +80,7 @@ export function replaced(lab: Lab): Promise<Replaced> {
     const run = await lab.start<CallbackDoor>({
       name: "replaced",
       door: http,
-      settings: manyEpochs(lab),
+      ...longWork(lab),
       limitMs: whole.ended - whole.began + lab.grace_s * 1000 + 10_000,
     });
     if (await run.event(isProgress)) run.door.replacedAt = Date.now();

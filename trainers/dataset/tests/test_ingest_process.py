@@ -186,6 +186,7 @@ def test_a_missing_upload_is_named(ingest: Ingest) -> None:
         ("DATASET_ID", "four"),
         ("DATASET_VERSION", "0"),
         ("format", "tfrecord"),
+        ("no_such_setting", 1),
         ("TASK_TYPE", "object_recognition"),
         ("JOB_KIND", "train"),
     ],

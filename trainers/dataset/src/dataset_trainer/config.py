@@ -11,6 +11,7 @@ from vision_trainer.failures import FailureCode, TrainerFailure
 from .formats import AUTO, FORMATS, TASKS
 
 DEFAULT_VAL_FRACTION = 0.2
+_SETTINGS = ("source_uri", "filename", "skip_bad_files", "val_fraction", "format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ class IngestConfig:
 
         The gateway has checked the same against trainer.json; a trainer started by hand has nobody else.
         """
-        problems: list[str] = []
+        problems = [
+            f"CONFIG_JSON.{name}: there is no such setting, expected {', '.join(_SETTINGS)}."
+            for name in env.config
+            if name not in _SETTINGS
+        ]
         config = cls(
             source_uri=_source_uri(env, problems),
             filename=_filename(env, problems),
