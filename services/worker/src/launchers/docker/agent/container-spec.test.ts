@@ -36,7 +36,7 @@ it("names a container after its attempt; another platform's after its instance, 
 it("lets the engine say beside each line of the log whose it is", () => {
   const { Labels = {}, HostConfig } = spec();
   const logged = HostConfig?.LogConfig?.Config.labels?.split(",") ?? [];
-  expect(logged.map((label) => Labels[label])).toEqual(["6", "2", "timm", "t"]);
+  expect(logged.map((label: string) => Labels[label])).toEqual(["6", "2", "timm", "t"]);
 });
 
 it("gives the GPUs that were asked for, and hides all others from images that would take them", () => {
