@@ -35,7 +35,11 @@ let agent: TestAgent;
 let image: string;
 const launched: Trainer[] = [];
 
-const launcher = () => createDockerLauncher({ FRAMEWORK: "scripted", DOCKER_AGENT_SOCKET: agent.socket }, logger);
+const launcher = () =>
+  createDockerLauncher(
+    { FRAMEWORK: "scripted", TRAINERS_DIR: agent.trainersDir, DOCKER_AGENT_SOCKET: agent.socket },
+    logger,
+  );
 const present = async () => (await docker(["image", "inspect", image])).code === 0;
 
 /** A launch that may still be under way, and what people hear of it. */
@@ -96,7 +100,8 @@ describe.skipIf(!there)("an image that a registry has", () => {
 
   it("is pulled when it is needed, which people see, and runs; the next launch finds it there", async () => {
     const settings = { DOCKER_AGENT_SOCKET: agent.socket };
-    expect(await probeDocker(settings, image)).toMatchObject({ ready: true, reason: expect.stringMatching(/pulls/) });
+    const found = await probeDocker(settings, image, null);
+    expect(found).toMatchObject({ ready: true, reason: expect.stringMatching(/pulls/) });
     door.holdAfter(HELD_BYTES);
     const first = launch();
     await first.inTheMiddle();
