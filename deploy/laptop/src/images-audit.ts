@@ -86,7 +86,8 @@ function parsedJson(text: string): unknown {
 }
 
 function notKnown(tool: string, said: string): Known {
-  const lines = said.split("\n").filter((line) => /error/i.test(line));
+  // npm's last word is where its log lies.
+  const lines = said.split("\n").filter((line) => /error/i.test(line) && !line.includes("complete log of this run"));
   return { vulnerabilities: [], unknown: `${tool} reached no database: ${lines.at(-1)?.trim() || "it said nothing"}` };
 }
 
