@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { testLanes } from "./deploy/laptop/src/test-lanes.ts";
 
 // One real Postgres, Redis and S3 for all tests of a run; see deploy/laptop/src/test-services.ts.
 const globalSetup = ["deploy/laptop/src/test-services.ts"];
@@ -13,6 +14,8 @@ export default defineConfig({
           globalSetup,
           include: ["{.ci,shared-contracts,services,deploy,bench,conformance}/**/*.test.ts"],
           exclude: [...never, "**/*.docker.test.ts"],
+          setupFiles: ["deploy/laptop/src/test-lane.ts"],
+          maxWorkers: testLanes(),
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

@@ -11,6 +11,7 @@ import { waitUntilReady } from "./readiness.ts";
 import { redisPart, redisUrl } from "./redis.ts";
 import { s3Part } from "./s3.ts";
 import { generateSecrets } from "./secrets.ts";
+import { testLanes } from "./test-lanes.ts";
 import type { TestEnvironment } from "./test-services.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "vp-test-"));
@@ -37,7 +38,9 @@ async function start(): Promise<TestEnvironment> {
   for (const dir of Object.values(dirs)) mkdirSync(dir);
   const settings = loadSettings();
   const secrets = generateSecrets();
-  const ports = await choosePorts(["postgres", "redis", "s3"], null);
+  const redisNames = settings.REDIS_URL ? [] : Array.from({ length: testLanes() }, (_, lane) => `redis-${lane + 1}`);
+  const ports = await choosePorts(["postgres", "s3", ...redisNames], null);
+  const port = (name: string) => ports[name] ?? 0;
   const dir = (name: string) => join(folder, name);
   const parts: Part[] = [];
   const launch = (part: Part) => {
@@ -52,19 +55,24 @@ async function start(): Promise<TestEnvironment> {
     accessKeyId: settings.S3_ACCESS_KEY_ID ?? secrets.s3_access_key_id,
     secretAccessKey: settings.S3_SECRET_ACCESS_KEY ?? secrets.s3_secret_access_key,
   };
-  if (!settings.S3_ENDPOINT) launch(s3Part({ dir: dir("s3"), port: ports.s3, bucket, ...keys }));
-  if (!settings.REDIS_URL) {
-    launch(await redisPart({ dir: dir("redis"), port: ports.redis, password: secrets.redis_password, durable: false }));
+  if (!settings.S3_ENDPOINT) launch(s3Part({ dir: dir("s3"), port: port("s3"), bucket, ...keys }));
+  const password = secrets.redis_password;
+  for (const name of redisNames) {
+    launch({ ...(await redisPart({ dir: dir(name), port: port(name), password, durable: false })), name });
   }
   if (!settings.DATABASE_URL) {
     await createCluster(dir("postgres"), secrets.postgres_password, false);
-    launch(await postgresPart({ dir: dir("postgres"), port: ports.postgres, durable: false }));
+    launch(await postgresPart({ dir: dir("postgres"), port: port("postgres"), durable: false }));
   }
   await waitUntilReady(parts, 60_000);
+  const redisUrls = settings.REDIS_URL
+    ? [settings.REDIS_URL]
+    : redisNames.map((name) => redisUrl(port(name), password));
   return {
-    TEST_DATABASE_URL: settings.DATABASE_URL ?? postgresUrl(ports.postgres, secrets.postgres_password),
-    TEST_REDIS_URL: settings.REDIS_URL ?? redisUrl(ports.redis, secrets.redis_password),
-    TEST_S3_ENDPOINT: settings.S3_ENDPOINT ?? `http://127.0.0.1:${ports.s3}`,
+    TEST_DATABASE_URL: settings.DATABASE_URL ?? postgresUrl(port("postgres"), secrets.postgres_password),
+    TEST_REDIS_URL: redisUrls[0] ?? "",
+    TEST_REDIS_URLS: redisUrls.join(" "),
+    TEST_S3_ENDPOINT: settings.S3_ENDPOINT ?? `http://127.0.0.1:${port("s3")}`,
     TEST_S3_ACCESS_KEY_ID: keys.accessKeyId,
     TEST_S3_SECRET_ACCESS_KEY: keys.secretAccessKey,
     TEST_S3_BUCKET: bucket,

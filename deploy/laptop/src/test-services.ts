@@ -12,6 +12,8 @@ import { publishEnvironment, wholeEnvironment } from "./config.ts";
 export type TestEnvironment = {
   TEST_DATABASE_URL: string;
   TEST_REDIS_URL: string;
+  /** One for each lane (test-lanes.ts), with a space between them; the first is TEST_REDIS_URL. */
+  TEST_REDIS_URLS: string;
   TEST_S3_ENDPOINT: string;
   TEST_S3_ACCESS_KEY_ID: string;
   TEST_S3_SECRET_ACCESS_KEY: string;
