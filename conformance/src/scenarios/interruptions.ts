@@ -106,8 +106,9 @@ export function timeLimit(lab: Lab): Promise<Ended> {
   return lab.once("time limit", async () => {
     const whole = await undisturbed(lab);
     const first = whole.events.find(isProgress)?.at ?? whole.ended;
-    // Some way into training, also when the machine is busier than it was.
-    const limit = ((2 * (first - whole.began)) / 1000 + 1).toFixed(1);
+    // Some way into training, also when the machine is busier than it was. A slow store is not slow for so long.
+    const share = lab.kind === "train" ? 2 : 1;
+    const limit = ((share * (first - whole.began)) / 1000 + 1).toFixed(1);
     const changes = { MAX_RUNTIME_S: limit };
     return ended(await lab.start({ name: "time-limit", ...longWork(lab), changes, limitMs: stopLimitMs(lab, whole) }));
   });
