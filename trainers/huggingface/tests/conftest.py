@@ -18,6 +18,21 @@ from trainer_process import job_environment
 from vision_trainer.storage import Storage
 
 _NUMBERS = count(1000)
+_PRELOADED = [
+    *(f"huggingface_trainer.{job}" for job in ("train", "evaluate_job", "predict_job", "export_job", "caption_export")),
+    *(
+        f"transformers.models.{family}.modeling_{family}"
+        for family in ("vit", "deit", "detr", "rt_detr", "segformer", "blip", "vitpose")
+    ),
+]
+# What start.py decides before torch is loaded.
+_BEFORE_TORCH = {
+    "GOMP_SPINCOUNT": "10000",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "USE_HUB_KERNELS": "NO",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 
 # The tiny model of each task, with the settings of a short job.
 TINY = {
@@ -32,7 +47,7 @@ TINY = {
 def pytest_configure(config: pytest.Config) -> None:
     """The imports of all jobs begin with the test run."""
     if not config.option.collectonly:
-        start_fork_server()
+        start_fork_server(_PRELOADED, _BEFORE_TORCH)
 
 
 @dataclass
@@ -99,7 +114,7 @@ class Platform:
                 **changes,
             },
         )
-        return ForkedTrainer(environment, self.folder)
+        return ForkedTrainer("huggingface_trainer", environment, self.folder)
 
     def derive(self, kind: str, task: str, dataset: str, trained: int, **changes: Any) -> ForkedTrainer:
         """Starts an evaluate, predict or export job with what training `trained` left behind."""

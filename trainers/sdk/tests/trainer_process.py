@@ -87,15 +87,15 @@ class TrainerProcess:
         """The data of all events of one type."""
         return [event["data"] for event in self.events() if event["type"] == kind]
 
-    def wait(self, timeout_s: float = 120.0) -> int:
-        """Its exit code."""
+    def wait(self, timeout_s: float = 300.0) -> int:
+        """Its exit code. The limit is for what hangs: a busy machine makes any training slow."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"the trainer did not end; its log: {self.log[-3000:]}") from None
 
-    def wait_until(self, condition: Callable[[TrainerProcess], bool], timeout_s: float = 60.0) -> None:
+    def wait_until(self, condition: Callable[[TrainerProcess], bool], timeout_s: float = 180.0) -> None:
         """Waits for something to be seen in its events."""
         deadline = time.monotonic() + timeout_s
         while not condition(self):

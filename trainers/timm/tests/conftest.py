@@ -11,15 +11,22 @@ from pathlib import Path
 
 import pytest
 from dataset_writer import Picture, write_dataset
+from forked_job import ForkedTrainer, start_fork_server
 from real_services import S3Server, s3_server
 from trainer_process import TrainerProcess, job_environment
 from vision_trainer.storage import Storage
 
-# Before a test imports onnxruntime, which would report home.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-# As in the trainer: threads that spin while they wait stop everything else on a busy machine.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# What start.py decides before torch and onnxruntime are loaded; the tests load them, too.
+_BEFORE_TORCH = {"ORT_DISABLE_TELEMETRY": "1", "GOMP_SPINCOUNT": "10000", "HF_HUB_OFFLINE": "1"}
+os.environ.update(_BEFORE_TORCH)
+_PRELOADED = [f"timm_trainer.{job}" for job in ("train", "evaluate_job", "predict_job", "export_job")]
 _JOB_IDS = count(1000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The imports of all jobs begin with the test run."""
+    if not config.option.collectonly:
+        start_fork_server(_PRELOADED, _BEFORE_TORCH)
 
 
 @dataclass(frozen=True)
@@ -43,15 +50,22 @@ class Jobs:
         return next(_JOB_IDS)
 
     def start(self, job_id: int | None = None, *, dataset: str | None = None, **changes: str | None) -> TrainerProcess:
-        """Starts `python -m timm_trainer`; by default a short job on a few digits."""
-        environment = job_environment(
+        """Starts a job; by default a short training on a few digits."""
+        environment = self._environment(job_id, dataset, **changes)
+        return ForkedTrainer("timm_trainer", environment, self.folder)
+
+    def start_cold(self, **changes: str | None) -> TrainerProcess:
+        """Starts such a job as the worker does: `python -m timm_trainer`, nothing imported before."""
+        return TrainerProcess("timm_trainer", self._environment(None, None, **changes), self.folder)
+
+    def _environment(self, job_id: int | None, dataset: str | None, **changes: str | None) -> dict[str, str]:
+        return job_environment(
             self.server.environment(),
             self.new_id() if job_id is None else job_id,
             dataset or self.digits.few_uri,
             self.server.bucket,
             **{"CACHE_DIR": str(self.folder / "cache"), "CONFIG_JSON": '{"image_size": 32}', **changes},
         )
-        return TrainerProcess("timm_trainer", environment, self.folder)
 
     def derive(self, kind: str, trained: int, *, dataset: str | None = None, **changes: str | None) -> TrainerProcess:
         """Starts an evaluate, predict or export job on the best checkpoint of a training."""

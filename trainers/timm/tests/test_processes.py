@@ -25,7 +25,7 @@ _SETTINGS: dict[str, str | None] = {
 
 def test_two_processes_learn_the_digits(jobs: Jobs) -> None:
     trainer = jobs.start(
-        dataset=jobs.digits.all_uri, NUM_PROCESSES="2", EPOCHS="6", BATCH_SIZE="64", LEARNING_RATE="0.01"
+        dataset=jobs.digits.all_uri, NUM_PROCESSES="2", EPOCHS="4", BATCH_SIZE="64", LEARNING_RATE="0.01"
     )
     assert trainer.wait() == 0, trainer.log
     assert trainer.events_of("started")[0]["world_size"] == 2

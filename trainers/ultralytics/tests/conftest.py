@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 from dataset_writer import upload_dataset
 from digit_scenes import make_scenes, make_splits, write_canonical
+from forked_job import ForkedTrainer, start_fork_server
 from real_services import S3Server, s3_server
 from trainer_process import TrainerProcess, job_environment
 from vision_trainer.storage import Storage
 
 _JOB_IDS = count(1000)
+# All but the framework itself, which reads its settings from the job's own folder as it is imported.
+_PRELOADED = ["torchvision", "cv2", "onnx", "onnxruntime", "torch.onnx", "safetensors.torch", "PIL.Image", "pydantic"]
+_BEFORE_TORCH = {"GOMP_SPINCOUNT": "10000", "ORT_DISABLE_TELEMETRY": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 # Few classes on small canvases: what a tiny network can learn in seconds.
 DIGITS = (0, 1, 7)
 MODELS = {
@@ -26,6 +30,12 @@ MODELS = {
     "pose_estimation": "test_yolo11-pose",
     "image_classification": "test_yolo11-cls",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The imports of all jobs begin with the test run."""
+    if not config.option.collectonly:
+        start_fork_server(_PRELOADED, _BEFORE_TORCH)
 
 
 @dataclass
@@ -37,14 +47,14 @@ class Datasets:
     folder: Path
     _uris: dict[str, str] = field(default_factory=dict)
 
-    def overfit(self, task: str, scenes: int = 8, repeat: int = 1) -> str:
+    def overfit(self, task: str, scenes: int = 8, repeat: int = 1, digits: tuple[int, ...] = DIGITS) -> str:
         """The same few scenes for training and validation: what a model that can learn at all learns.
 
         `repeat` times in an epoch, so that less time goes into validation.
         """
-        same = make_scenes(task, scenes, 5, 64, digits=DIGITS, per_scene=(1, 2))
+        same = make_scenes(task, scenes, 5, 64, digits=digits, per_scene=(1, 2))
         splits = {"train": same * repeat, "val": same}
-        return self._upload(f"{task}-overfit-{scenes}-{repeat}", task, splits, DIGITS)
+        return self._upload(f"{task}-overfit-{scenes}-{repeat}-{digits}", task, splits, digits)
 
     def digits(self, train: int = 500, val: int = 100) -> str:
         """Single digits for classification; no scan is in both splits."""
@@ -75,7 +85,15 @@ class Jobs:
         return next(_JOB_IDS)
 
     def start(self, task: str, dataset: str, job_id: int | None = None, **changes: str | None) -> TrainerProcess:
-        """Starts `python -m ultralytics_trainer`; by default a short training of the task's tiny model."""
+        """Starts a job; by default a short training of the task's tiny model."""
+        environment = self._environment(task, dataset, job_id, **changes)
+        return ForkedTrainer("ultralytics_trainer", environment, self.folder)
+
+    def start_cold(self, task: str, dataset: str, **changes: str | None) -> TrainerProcess:
+        """Starts such a job as the worker does: `python -m ultralytics_trainer`, nothing imported before."""
+        return TrainerProcess("ultralytics_trainer", self._environment(task, dataset, None, **changes), self.folder)
+
+    def _environment(self, task: str, dataset: str, job_id: int | None, **changes: str | None) -> dict[str, str]:
         number = self.new_id() if job_id is None else job_id
         settings: dict[str, str | None] = {
             "FRAMEWORK": "ultralytics",
@@ -87,8 +105,7 @@ class Jobs:
             "CACHE_DIR": str(self.folder / "cache"),
             **changes,
         }
-        environment = job_environment(self.server.environment(), number, dataset, self.server.bucket, **settings)
-        return TrainerProcess("ultralytics_trainer", environment, self.folder)
+        return job_environment(self.server.environment(), number, dataset, self.server.bucket, **settings)
 
     def derive(self, kind: str, task: str, dataset: str, source: int, **changes: str | None) -> TrainerProcess:
         """Starts an evaluation, a prediction or an export of the best checkpoint of a training."""

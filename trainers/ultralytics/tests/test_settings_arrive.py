@@ -43,8 +43,8 @@ def test_learning_rate_weight_decay_and_batch_arrive(jobs: Jobs, datasets: Datas
 def test_a_training_leaves_nothing_outside_its_folder(jobs: Jobs, datasets: Datasets, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    trainer = jobs.start(
-        "instance_segmentation", datasets.overfit("instance_segmentation"), None, HOME=str(home), EPOCHS="1"
+    trainer = jobs.start_cold(
+        "instance_segmentation", datasets.overfit("instance_segmentation"), HOME=str(home), EPOCHS="1"
     )
     assert trainer.wait() == 0, trainer.log
     assert trainer.left_behind() == []

@@ -1,7 +1,7 @@
-"""Runs a trainer as a process of its own without importing transformers each time: forked from one that has it.
+"""Runs a trainer as a process of its own without importing its framework each time: forked from one that has it.
 
 Importing takes longer than most of these trainings. A job that was forked is still told everything by its environment
-and ended by signals, as `python -m huggingface_trainer` is (test_process.py starts that one).
+and ended by signals, as `python -m <trainer>` is; each trainer's tests start that one too.
 """
 
 from __future__ import annotations
@@ -12,59 +12,43 @@ import runpy
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 
 from trainer_process import TrainerProcess
 
-_PRELOADED = [
-    "huggingface_trainer.train",
-    "huggingface_trainer.evaluate_job",
-    "huggingface_trainer.predict_job",
-    "huggingface_trainer.export_job",
-    "huggingface_trainer.caption_export",
-    *(
-        f"transformers.models.{family}.modeling_{family}"
-        for family in ("vit", "deit", "detr", "rt_detr", "segformer", "blip", "vitpose")
-    ),
-]
-# What start.py decides before torch is loaded.
-_BEFORE_TORCH = {
-    "GOMP_SPINCOUNT": "10000",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "USE_HUB_KERNELS": "NO",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
 
+def start_fork_server(modules: Sequence[str], before_torch: Mapping[str, str]) -> None:
+    """Begins to import, in a process of its own; call it before the first job.
 
-def start_fork_server() -> None:
-    """Begins to import, in a process of its own; call it before the first job."""
-    from multiprocessing import forkserver
-
-    os.environ.update(_BEFORE_TORCH)
-    multiprocessing.set_forkserver_preload(_PRELOADED)
+    `before_torch` are the variables that the trainer sets before it loads torch.
+    """
+    os.environ.update(before_torch)
+    multiprocessing.set_forkserver_preload([*modules, "boto3.s3.transfer"])
     forkserver.ensure_running()
 
 
 class ForkedTrainer(TrainerProcess):
     """A running trainer; its output goes to files, so that it never waits for us."""
 
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, module: str, environment: dict[str, str], folder: Path) -> None:
         self._folder = Path(tempfile.mkdtemp(dir=folder))
         self._stdout = self._folder / "stdout"
         self._stderr = self._folder / "stderr"
         for file in (self._stdout, self._stderr):
             file.touch()
         told = {**environment, "TMPDIR": str(self._folder)}
-        self.process = _Process(told, self._stdout, self._stderr)  # type: ignore[assignment]
+        self.process = _Process(module, told, self._stdout, self._stderr)  # type: ignore[assignment]
 
 
 class _Process:
     """What TrainerProcess uses of subprocess.Popen."""
 
-    def __init__(self, environment: dict[str, str], stdout: Path, stderr: Path) -> None:
+    def __init__(self, module: str, environment: dict[str, str], stdout: Path, stderr: Path) -> None:
         context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=_run, args=(environment, str(stdout), str(stderr)))
+        self._module = module
+        self._process = context.Process(target=_run, args=(module, environment, str(stdout), str(stderr)))
         self._process.start()
 
     @property
@@ -82,7 +66,7 @@ class _Process:
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
-            raise subprocess.TimeoutExpired("huggingface_trainer", timeout or 0.0)
+            raise subprocess.TimeoutExpired(self._module, timeout or 0.0)
         return code
 
     def send_signal(self, number: int) -> None:
@@ -94,7 +78,7 @@ class _Process:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def _run(environment: dict[str, str], stdout: str, stderr: str) -> None:
+def _run(module: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
     os.setsid()
     for descriptor, path in ((1, stdout), (2, stderr)):
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -103,4 +87,4 @@ def _run(environment: dict[str, str], stdout: str, stderr: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None
-    runpy.run_module("huggingface_trainer", run_name="__main__", alter_sys=True)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
