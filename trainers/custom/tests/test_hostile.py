@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from bad_variables import check_refusals
+from canonical_folder import write_canonical
+from dataset_writer import Picture, upload_dataset, write_dataset
+from digit_scenes import make_splits
+from forked_job import start_fork_server
+from PIL import Image
 from vision_trainer.failures import FailureCode, TrainerFailure
 
 from conftest import Bundled, Jobs
@@ -178,3 +185,32 @@ def test_bad_environments_are_refused(jobs: Jobs, changes: dict[str, str], code:
     [failed] = trainer.events_of("failed")
     assert words in failed["message"]
     assert trainer.left_behind() == []
+
+
+def test_every_bad_variable_is_refused_by_name(jobs: Jobs) -> None:
+    start_fork_server(["custom_trainer.train_job"], {})
+    check_refusals(lambda changes: jobs.start_forked(**changes))
+
+
+def test_datasets_that_nothing_can_be_learned_from(jobs: Jobs, tmp_path: Path) -> None:
+    base = f"s3://{jobs.server.bucket}/datasets"
+    good = [Picture(split, label, 8, 8, png(label)) for split in ("train", "val") for label in (0, 1, 0, 1)]
+    train = [picture for picture in good if picture.split == "train"]
+    broken = [*good[1:], Picture("train", 0, 8, 8, b"\x89PNG\r\n\x1a\nnothing")]
+    write_dataset(jobs.storage, f"{base}/81/v1/", ["a"], [Picture(one.split, 0, 8, 8, one.content) for one in good])
+    write_dataset(jobs.storage, f"{base}/82/v1/", ["a", "b"], train)
+    write_dataset(jobs.storage, f"{base}/83/v1/", ["a", "b"], broken)
+    write_canonical(tmp_path, "object_detection", make_splits("object_detection", {"train": 4, "val": 2}, 1, 64))
+    upload_dataset(jobs.storage, f"{base}/84/v1/", tmp_path)
+    expected = {81: "class", 82: "val", 83: "decoded", 84: "object_detection"}
+    for number, trainer in [(number, jobs.start(DATASET_URI=f"{base}/{number}/v1/")) for number in expected]:
+        assert trainer.wait() == 3, trainer.log
+        [failed] = trainer.events_of("failed")
+        assert failed["code"] == "DATASET_INVALID" and expected[number] in failed["message"], failed
+        assert trainer.left_behind() == []
+
+
+def png(label: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (50 * label, 9, 9)).save(file, "PNG")
+    return file.getvalue()

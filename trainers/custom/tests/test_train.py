@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_writer import upload_dataset
+from digit_scenes import make_splits, write_canonical
 from vision_trainer.contracts import CheckpointManifest, EvaluationReport, ExportReport, Prediction, TrainerEvent
 
 from conftest import Jobs
@@ -146,6 +149,17 @@ def test_exports_with_parity(jobs: Jobs, trained: int) -> None:
 def test_a_checkpoint_of_another_commit_is_refused(jobs: Jobs, trained: int) -> None:
     trainer = jobs.start(config={"momentum": 0.5}, RESUME_URI=f"{jobs.output_uri(trained)}/checkpoints/")
     assert trainer.wait() == 2
+    [failed] = trainer.events_of("failed")
+    assert failed["code"] == "BAD_CONFIG" and "RESUME_URI" in failed["message"]
+
+
+def test_a_checkpoint_of_another_class_map_is_refused(jobs: Jobs, trained: int, tmp_path: Path) -> None:
+    scenes = make_splits("image_classification", {"train": 12, "val": 6}, seed=3, size=24, digits=(0, 1))
+    write_canonical(tmp_path, "image_classification", scenes, digits=(0, 1))
+    uri = f"s3://{jobs.server.bucket}/datasets/91/v1/"
+    upload_dataset(jobs.storage, uri, tmp_path)
+    trainer = jobs.start(DATASET_URI=uri, RESUME_URI=f"{jobs.output_uri(trained)}/checkpoints/")
+    assert trainer.wait() == 2, trainer.log
     [failed] = trainer.events_of("failed")
     assert failed["code"] == "BAD_CONFIG" and "RESUME_URI" in failed["message"]
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from bad_variables import check_refusals
 from conftest import Platform
 from digit_scenes import make_scenes
 from forked_job import ForkedTrainer
 from safetensors.torch import load, save
+from tampered_checkpoint import copy_checkpoint
 
 TASK = "image_classification"
 
@@ -58,6 +60,11 @@ def _failed(trainer: ForkedTrainer, exit_code: int, code: str, words: str) -> No
 def test_says_what_is_wrong(platform: Platform, changes: dict[str, Any], exit_code: int, code: str, words: str) -> None:
     dataset = platform.scenes(TASK, 40, 10, size=32)
     _failed(platform.start(TASK, dataset, **changes), exit_code, code, words)
+
+
+def test_every_bad_variable_is_refused_by_name(platform: Platform) -> None:
+    dataset = platform.scenes(TASK, 40, 10, size=32)
+    check_refusals(lambda changes: platform.start(TASK, dataset, None, **changes))
 
 
 def test_a_dataset_that_cannot_be_trained_with(platform: Platform) -> None:
@@ -125,7 +132,9 @@ def test_a_poisoned_checkpoint_is_passed_over(platform: Platform, trained: int) 
     """Its hashes are right, but a file is no safetensors file, or would run code when unpickled."""
     dataset = platform.scenes(TASK, 40, 10, size=32)
     for name, content in (("model.safetensors", b"nonsense"), ("state.pt", _poison())):
-        uri = _copied_checkpoint(platform, trained, name, content)
+        last = platform.read_json(f"{platform.output(trained)}/checkpoints/last.json")["uri"]
+        target = f"{platform.output(platform.new_id())}/checkpoints/00000001"
+        uri = copy_checkpoint(platform.storage, last, target, name, content)
         _failed(platform.start(TASK, dataset, RESUME_URI=uri, EPOCHS="1"), 4, "MODEL_UNAVAILABLE", "RESUME_URI")
         if name == "model.safetensors":
             _failed(
@@ -179,18 +188,3 @@ def _poison() -> bytes:
             return os.system, ("touch /tmp/poisoned",)
 
     return pickle.dumps({"progress": Poison()})
-
-
-def _copied_checkpoint(platform: Platform, trained: int, name: str, content: bytes) -> str:
-    """A copy of the training's last checkpoint with one file replaced and the manifest made to fit."""
-    import hashlib
-
-    pointer = platform.read_json(f"{platform.output(trained)}/checkpoints/last.json")
-    manifest = platform.read_json(f"{pointer['uri']}/MANIFEST.json")
-    copy = f"{platform.output(platform.new_id())}/checkpoints/00000001"
-    for file in manifest["files"]:
-        body = content if file["name"] == name else platform.storage.read_bytes(f"{pointer['uri']}/{file['name']}")
-        file.update(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
-        platform.storage.upload_bytes(body, f"{copy}/{file['name']}")
-    platform.storage.upload_bytes(json.dumps(manifest).encode(), f"{copy}/MANIFEST.json")
-    return copy

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from bad_variables import check_refusals
 from canonical_folder import write_canonical
 from conftest import Jobs, Trained, digit_pictures
 from dataset_writer import upload_dataset, write_dataset
@@ -42,6 +43,10 @@ def test_a_job_that_fails_ends_with_its_exit_code(
     jobs: Jobs, changes: dict[str, Any], exit_code: int, code: str, words: str
 ) -> None:
     _expect(jobs.start(None, **{"CONFIG_JSON": "{}", **changes}), exit_code, code, words)
+
+
+def test_every_bad_variable_is_refused_by_name(jobs: Jobs) -> None:
+    check_refusals(lambda changes: jobs.start(None, **changes))
 
 
 _DIVERGES = {"image_size": 32, "optimizer": "sgd", "warmup_epochs": 0}

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
+from bad_variables import check_refusals
 from conftest import DIGITS, Datasets, Jobs
 from dataset_writer import Picture, write_dataset
+from tampered_checkpoint import copy_checkpoint
 from trainer_process import TrainerProcess
 
 # Large steps without a limit, and nothing that damps them.
@@ -59,6 +62,11 @@ def test_says_what_is_wrong(
     _expect(jobs.start(DETECTION, datasets.overfit(DETECTION), None, **changes), exit_code, code, words)
 
 
+def test_every_bad_variable_is_refused_by_name(jobs: Jobs, datasets: Datasets) -> None:
+    dataset = datasets.overfit(DETECTION)
+    check_refusals(lambda changes: jobs.start(DETECTION, dataset, None, **changes))
+
+
 def test_datasets_one_cannot_train_with(jobs: Jobs, datasets: Datasets) -> None:
     def written(name: str, classes: list[str], pictures: list[Picture]) -> str:
         uri = f"s3://{jobs.server.bucket}/datasets/bad-{name}/v1/"
@@ -94,6 +102,15 @@ def test_a_checkpoint_must_be_this_model_and_whole(jobs: Jobs, datasets: Dataset
     _expect(other_model, 2, "BAD_CONFIG", "MODEL_URI")
     _expect(other_task, 2, "BAD_CONFIG", "MODEL_URI")
     _expect(nothing, 4, "MODEL_UNAVAILABLE", "RESUME_URI")
+    fewer = datasets.overfit(DETECTION, digits=DIGITS[:2])
+    _expect(jobs.start(DETECTION, fewer, None, RESUME_URI=mine, EPOCHS="1"), 2, "BAD_CONFIG", "RESUME_URI")
+    _expect(jobs.derive("evaluate", DETECTION, fewer, job_id), 2, "BAD_CONFIG", "MODEL_URI")
+
+    # Somebody exchanged the state, and made all hashes fit: it is never unpickled.
+    copy = f"{jobs.output_uri(jobs.new_id())}/checkpoints/00000001"
+    poisoned = copy_checkpoint(jobs.storage, uri, copy, "state.pt", pickle.dumps(_Evil()))
+    _expect(jobs.start(DETECTION, dataset, None, RESUME_URI=poisoned, EPOCHS="1"), 4, "MODEL_UNAVAILABLE", "RESUME_URI")
+    assert not Path("/tmp/ultralytics-trainer-was-here").exists()
 
     # Cut short: the hashes in the manifest tell.
     content = jobs.storage.read_bytes(f"{uri}/ema.safetensors")
