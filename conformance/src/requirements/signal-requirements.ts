@@ -63,11 +63,12 @@ async function checkCheckpointNow(lab: Lab): Promise<string[]> {
   const until = asked.stop ?? first.ended;
   const later = first.events.filter(({ at }) => at >= asked.checkpoint && at <= until);
   const epoch = later.findIndex(({ type, data }) => type === "metrics" && data.scope === "epoch");
-  const steps = first.events.find(isProgress)?.data.steps ?? 1;
+  const whole = await undisturbed(lab);
+  const usual = new Set(whole.events.filter(({ type }) => type === "checkpoint").map(({ data }) => data.step));
   // A checkpoint that it would have saved anyway, at the end of an epoch, is no answer.
   const saved = later.find(
     ({ type, data }, at) =>
-      type === "checkpoint" && (data.kind === "periodic" || data.step % steps !== 0 || epoch < 0 || at < epoch),
+      type === "checkpoint" && (data.kind === "periodic" || !usual.has(data.step) || epoch < 0 || at < epoch),
   );
   const went = first.events.filter((event) => isProgress(event) || event.type === "metrics").at(-1)?.at ?? 0;
   return [
