@@ -123,7 +123,7 @@ def test_a_checkpoint_of_something_else(platform: Platform, trained: int) -> Non
     _failed(platform.start(TASK, fewer, **resume), 2, "BAD_CONFIG", "classes")
     evaluation = platform.derive("evaluate", TASK, dataset, trained, MODEL_NAME="test_deit")
     _failed(evaluation, 2, "BAD_CONFIG", "MODEL_URI")
-    _failed(platform.derive("evaluate", TASK, fewer, trained), 3, "DATASET_INVALID", "classes")
+    _failed(platform.derive("evaluate", TASK, fewer, trained), 2, "BAD_CONFIG", "classes")
     worst = platform.derive("evaluate", TASK, dataset, trained, config={"worst": -1})
     _failed(worst, 2, "BAD_CONFIG", "worst")
 

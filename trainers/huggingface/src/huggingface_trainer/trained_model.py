@@ -121,15 +121,15 @@ def open_split(
 ) -> tuple[DatasetReader, str, list[DatasetSample]]:
     """(reader, the split's name, its samples) of DATASET_URI, annotations checked.
 
-    Raises DATASET_INVALID for a dataset of another task, with other classes or with a broken annotation, BAD_CONFIG for
-    a split that it has not.
+    Raises DATASET_INVALID for a dataset of another task or with a broken annotation, BAD_CONFIG for a split that it has
+    not or for other classes than the model's.
     """
     task_type = job.env.task_type
     reader = open_dataset(job.storage, job.env.dataset_uri, job.cache_dir, task_type=task_type)
     job.events.phase("downloading", 100.0)
     if reader.classes != trained.task.data.classes:
         raise TrainerFailure(
-            FailureCode.DATASET_INVALID,
+            FailureCode.BAD_CONFIG,
             f"The dataset has the classes {', '.join(reader.classes)[:300]}; the model was trained for "
             f"{', '.join(trained.task.data.classes)[:300]}.",
         )
