@@ -189,7 +189,7 @@ _TINY = ("transformer", "tiny")
 _TINY_NOTE = "Very small: for trying things out, also without a GPU."
 _NVIDIA = "other: NVIDIA Source Code License for SegFormer (non-commercial)"
 _COCO = "COCO 2017 validation"
-_ADE20K = ("ADE20K validation, 512 px", "open-mmlab/mmsegmentation configs/segformer/README.md at 02e04cc2")
+_MMSEGMENTATION = "open-mmlab/mmsegmentation configs/segformer/README.md at 02e04cc2"
 
 
 def _timm_speed(images_per_s: float) -> tuple[float, str, str, str]:
@@ -218,9 +218,12 @@ def _rtdetr_speed(fps: float) -> tuple[float, str, str, str]:
     return (fps, "images a second", "T4, TensorRT, FP16, 640 px", source)
 
 
-def _segformer_figures(miou: float, fps: float) -> dict[str, tuple[float, str, str, str]]:
-    on, source = _ADE20K
-    return {"accuracy": (miou, "% mIoU", on, source), "speed": (fps, "images a second", "V100, 512 px", source)}
+def _segformer_accuracy(miou: float) -> tuple[float, str, str, str]:
+    return (miou, "% mIoU", "ADE20K validation, 512 px", _MMSEGMENTATION)
+
+
+def _segformer_speed(fps: float) -> tuple[float, str, str, str]:
+    return (fps, "images a second", "V100, 512 px", _MMSEGMENTATION)
 
 
 _NVIDIA_NOTE = "The published weights may not be used commercially; from scratch there is no such limit."
@@ -292,17 +295,17 @@ _ALL = (
     ModelSpec(
         "segformer_b0", "segformer", "SegFormer B0", 512, 512, _segformer([2, 2, 2, 2], [32, 64, 160, 256], 256),
         ("transformer", "mobile", "recommended"), hub="nvidia/mit-b0", weights_license=_NVIDIA, notes=_NVIDIA_NOTE,
-        recommended=(50, 16, 6e-5), memory_mb=8000, **_segformer_figures(37.41, 51.32),
+        recommended=(50, 16, 6e-5), memory_mb=8000, accuracy=_segformer_accuracy(37.41), speed=_segformer_speed(51.32),
     ),
     ModelSpec(
         "segformer_b1", "segformer", "SegFormer B1", 512, 512, _segformer([2, 2, 2, 2], [64, 128, 320, 512], 256),
         ("transformer",), hub="nvidia/mit-b1", weights_license=_NVIDIA, notes=_NVIDIA_NOTE, recommended=(50, 12, 6e-5),
-        **_segformer_figures(40.97, 47.66),
+        accuracy=_segformer_accuracy(40.97), speed=_segformer_speed(47.66),
     ),
     ModelSpec(
         "segformer_b2", "segformer", "SegFormer B2", 512, 512, _segformer([3, 4, 6, 3], [64, 128, 320, 512], 768),
         ("transformer",), hub="nvidia/mit-b2", weights_license=_NVIDIA, notes=_NVIDIA_NOTE, recommended=(50, 8, 6e-5),
-        **_segformer_figures(45.58, 30.88),
+        accuracy=_segformer_accuracy(45.58), speed=_segformer_speed(30.88),
     ),
     ModelSpec(
         "blip_base", "blip", "BLIP captioning Base", 384, 384,
