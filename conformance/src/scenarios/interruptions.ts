@@ -10,7 +10,7 @@ import { type Ended, ended, isProgress, longWork, outage, undisturbed } from "./
 
 export const REDIS_OUTAGE_MS = 5_000;
 const TRIES = 3;
-/** A trainer that is told to stop in its last step may as well succeed; later than this it did not listen. */
+/** A trainer that is told to stop in its last step may as well succeed; one that works on for longer did not listen. */
 const LAST_STEP_MS = 1_500;
 
 /** For runs that would not end by themselves: start-up, the way to the first step, the grace. */
@@ -69,9 +69,16 @@ async function interruptOnce(lab: Lab, delay: number): Promise<Interrupted> {
     }
   }
   const first = await ended(run);
-  if (stop !== null && run.inbox.terminal()?.type === "succeeded" && first.ended - stop < LAST_STEP_MS) stop = null;
+  if (stop !== null && run.inbox.terminal()?.type === "succeeded" && worked(lab, first) - stop < LAST_STEP_MS)
+    stop = null;
   const content = await lab.objects.get(`${checkpointsPrefix(run.job.job_id)}last.json`);
   return { first, asked: { checkpoint, stop }, pointer: readPointer(content) };
+}
+
+/** When it was done with what it may be stopped in, milliseconds since 1970: the uploads of a training take what they take. */
+function worked(lab: Lab, { events, ended }: Ended): number {
+  const last = lab.kind === "train" ? events.findLast(endOfEpoch) : undefined;
+  return last === undefined ? ended : Date.parse(last.ts);
 }
 
 function readPointer(content: Buffer | null): CheckpointPointer | null {

@@ -1,6 +1,6 @@
 """Our trainer against transformers' own Trainer: same model, images, settings, machine; A-B-A-B. Prints one JSON line.
 
-`python bench/compare.py [--rounds 3] [--model test_vit] [--epochs 8] [--device cpu]`, in the trainer's environment;
+`python bench/compare.py [--rounds 3] [--model test_vit] [--epochs 30] [--device cpu]`, in the trainer's environment;
 needs Node for the S3 server of the tests.
 """
 
@@ -114,7 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="test_vit")
     parser.add_argument("--images", type=int, default=640)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.003)
     parser.add_argument("--device", default="cpu")

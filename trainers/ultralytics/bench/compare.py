@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Our trainer against plain `yolo train`: same model, images, settings, machine; A-B-A-B. Prints one JSON line.
 
-`python bench/compare.py [--rounds 3] [--epochs 6] [--model test_yolo11] [--device cpu]`, in the trainer's environment;
+`python bench/compare.py [--rounds 3] [--epochs 24] [--model test_yolo11] [--device cpu]`, in the trainer's environment;
 needs Node for the S3 server of the tests.
 """
 
@@ -138,7 +138,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="test_yolo11")
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--lr", type=float, default=0.003)
     parser.add_argument("--device", default="cpu")
