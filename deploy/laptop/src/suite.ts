@@ -32,6 +32,25 @@ export function commandRunner(json: boolean): Run {
     });
 }
 
+/** The same, but each command's output comes at once when it has ended: for what runs beside something else. */
+export function holdingRunner(json: boolean): Run {
+  return (command, args, options) =>
+    new Promise((done) => {
+      const held: Buffer[] = [];
+      const child = spawn(command, args, {
+        cwd: options.cwd,
+        env: { ...toolEnvironment(), ...options.env },
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => held.push(chunk));
+      child.once("error", (error) => held.push(Buffer.from(`${command} cannot be started: ${error.message}\n`)));
+      child.once("close", (code) => {
+        (json ? process.stderr : process.stdout).write(Buffer.concat(held));
+        done(code ?? 1);
+      });
+    });
+}
+
 /** A person's own environment, in which `node` and the tools of npm are those of this checkout. */
 export function toolEnvironment(): Record<string, string> {
   const env = wholeEnvironment();

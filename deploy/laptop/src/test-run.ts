@@ -5,7 +5,7 @@ import { z } from "zod";
 import { installPython, runChecks } from "./check.ts";
 import { ROOT } from "./paths.ts";
 import { trainerEnv } from "./python-env.ts";
-import { commandRunner, type Run, runSuite, type SuiteResult, sumUp } from "./suite.ts";
+import { commandRunner, holdingRunner, type Run, runSuite, type SuiteResult, sumUp } from "./suite.ts";
 import { startTestServices, type TestEnvironment } from "./test-services.ts";
 import { pythonProjects } from "./trainers.ts";
 
@@ -21,7 +21,7 @@ type Asked = { path: string | null; allModels: boolean };
  * @returns the exit code; non-zero when anything failed, crashed or ran no test.
  */
 export async function testRun({ path, allModels }: Asked, json: boolean): Promise<number> {
-  const suites = path ? [oneFile(path)] : allModels ? bigModels() : allSuites();
+  const stages: Stage[] = path ? [[[oneFile(path)]]] : allModels ? [[bigModels()]] : allSuites();
   const results: SuiteResult[] = [];
   if (path || allModels) await installPython(json);
   else results.push(...(await runChecks(json)));
@@ -29,7 +29,11 @@ export async function testRun({ path, allModels }: Asked, json: boolean): Promis
   const servers = await startTestServices();
   try {
     const context = { run: commandRunner(json), env: servers.env, reports };
-    for (const [name, work] of suites) results.push(await runSuite(name, json, () => work(context)));
+    const beside = { ...context, run: holdingRunner(json) };
+    for (const stage of stages) {
+      const lanes = stage.map((suites, lane) => runLane(suites, lane === 0 ? context : beside, json));
+      results.push(...(await Promise.all(lanes)).flat());
+    }
   } finally {
     await servers.stop();
     rmSync(reports, { recursive: true, force: true });
@@ -38,14 +42,25 @@ export async function testRun({ path, allModels }: Asked, json: boolean): Promis
 }
 
 type Suite = [string, (context: Context) => Promise<Counts>];
+/** Lanes of suites that run side by side; the first one's output is seen as it comes. */
+type Stage = Suite[][];
 
-function allSuites(): Suite[] {
+async function runLane(suites: Suite[], context: Context, json: boolean): Promise<SuiteResult[]> {
+  const results: SuiteResult[] = [];
+  for (const [name, work] of suites) results.push(await runSuite(name, json, () => work(context)));
+  return results;
+}
+
+function allSuites(): Stage[] {
   const trainers = pythonProjects().filter((dir) => existsSync(join(dir, "tests")));
   return [
-    ["vitest", (context) => vitest(context, ["--project", "unit"])],
-    ["containers", async (context) => (await import("./test-containers.ts")).containerTests(context)],
-    ...trainers.map((dir): Suite => [`pytest ${basename(dir)}`, (context) => pytest(context, dir, [])]),
-    ["end to end", (context) => vitest(context, ["--project", "e2e"])],
+    [[["vitest", (context) => vitest(context, ["--project", "unit"])]]],
+    [
+      trainers.map((dir) => [`pytest ${basename(dir)}`, (context) => pytest(context, dir, [])]),
+      // They wait for the engine most of the time, the trainers never wait.
+      [["containers", async (context) => (await import("./test-containers.ts")).containerTests(context)]],
+    ],
+    [[["end to end", (context) => vitest(context, ["--project", "e2e"])]]],
   ];
 }
 

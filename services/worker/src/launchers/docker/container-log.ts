@@ -9,8 +9,8 @@ import { type AgentClient, AgentError } from "./agent-client.ts";
 const RETRY_MS = 500;
 /** So long agent and engine may be away before the rest of the log is given up. */
 const AWAY_LIMIT_MS = 600_000;
-/** What the engine's file holds of a line beside the line itself, and of an escaped byte beside the byte, at most. */
-const FRAME_BYTES = 75;
+/** What the engine's file holds of a line beside the line itself (LOGGED_LABELS included), and of an escaped byte beside the byte, at most. */
+const FRAME_BYTES = 275;
 const ESCAPE_BYTES = 5;
 
 export interface LogSource {
