@@ -221,7 +221,7 @@ describe.skipIf(!there)("containers", () => {
 
   describe("a long log", () => {
     it("is complete as long as the engine keeps all of it, also over several of its files", async () => {
-      await agentWith({ LOG_BYTES: String(32 * MIB) });
+      await agentWith({ LOG_BYTES: String(48 * MIB) });
       const lines = 80_000;
       const { trainer, log } = await launch([
         { do: "print_lines", count: lines, characters: 60 },
