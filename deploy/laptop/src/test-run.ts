@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { installPython, runChecks } from "./check.ts";
+import { inParallel } from "./in-parallel.ts";
 import { ROOT } from "./paths.ts";
 import { trainerEnv } from "./python-env.ts";
 import { commandRunner, holdingRunner, type Run, runSuite, type SuiteResult, sumUp } from "./suite.ts";
@@ -21,19 +22,15 @@ type Asked = { path: string | null; allModels: boolean };
  * @returns the exit code; non-zero when anything failed, crashed or ran no test.
  */
 export async function testRun({ path, allModels }: Asked, json: boolean): Promise<number> {
-  const stages: Stage[] = path ? [[[oneFile(path)]]] : allModels ? [[bigModels()]] : allSuites();
+  const one = (suites: Suite[]): Stage[] => [{ lanes: 1, suites }];
+  const stages = path ? one([oneFile(path)]) : allModels ? one(bigModels()) : allSuites();
   const results: SuiteResult[] = [];
   if (path || allModels) await installPython(json);
   else results.push(...(await runChecks(json)));
   const reports = mkdtempSync(join(tmpdir(), "vp-reports-"));
   const servers = await startTestServices();
   try {
-    const context = { run: commandRunner(json), env: servers.env, reports };
-    const beside = { ...context, run: holdingRunner(json) };
-    for (const stage of stages) {
-      const lanes = stage.map((suites, lane) => runLane(suites, lane === 0 ? context : beside, json));
-      results.push(...(await Promise.all(lanes)).flat());
-    }
+    for (const stage of stages) results.push(...(await runStage(stage, { env: servers.env, reports }, json)));
   } finally {
     await servers.stop();
     rmSync(reports, { recursive: true, force: true });
@@ -42,25 +39,30 @@ export async function testRun({ path, allModels }: Asked, json: boolean): Promis
 }
 
 type Suite = [string, (context: Context) => Promise<Counts>];
-/** Lanes of suites that run side by side; the first one's output is seen as it comes. */
-type Stage = Suite[][];
+/** Suites of which so many run side by side. */
+type Stage = { lanes: number; suites: Suite[] };
 
-async function runLane(suites: Suite[], context: Context, json: boolean): Promise<SuiteResult[]> {
+async function runStage({ lanes, suites }: Stage, about: Omit<Context, "run">, json: boolean): Promise<SuiteResult[]> {
+  const context = { ...about, run: lanes > 1 ? holdingRunner(json) : commandRunner(json) };
   const results: SuiteResult[] = [];
-  for (const [name, work] of suites) results.push(await runSuite(name, json, () => work(context)));
+  await inParallel([...suites.entries()], lanes, async ([place, [name, work]]) => {
+    results[place] = await runSuite(name, json, () => work(context));
+  });
   return results;
 }
 
 function allSuites(): Stage[] {
   const trainers = pythonProjects().filter((dir) => existsSync(join(dir, "tests")));
+  const containers: Suite = [
+    "containers",
+    async (context) => (await import("./test-containers.ts")).containerTests(context),
+  ];
+  const pytests = trainers.map((dir): Suite => [`pytest ${basename(dir)}`, (context) => pytest(context, dir, [])]);
   return [
-    [[["vitest", (context) => vitest(context, ["--project", "unit"])]]],
-    [
-      trainers.map((dir) => [`pytest ${basename(dir)}`, (context) => pytest(context, dir, [])]),
-      // They wait for the engine most of the time, the trainers never wait.
-      [["containers", async (context) => (await import("./test-containers.ts")).containerTests(context)]],
-    ],
-    [[["end to end", (context) => vitest(context, ["--project", "e2e"])]]],
+    { lanes: 1, suites: [["vitest", (context) => vitest(context, ["--project", "unit"])]] },
+    // Containers mostly wait for their engine; a trainer's tests keep one core busy.
+    { lanes: 3, suites: [containers, ...pytests] },
+    { lanes: 1, suites: [["end to end", (context) => vitest(context, ["--project", "e2e"])]] },
   ];
 }
 

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
+
 from vision_trainer.environment import StorageSettings
 from vision_trainer.storage import Storage
 
@@ -61,14 +63,16 @@ class S3Server:
 
 @contextmanager
 def s3_server(directory: Path) -> Iterator[S3Server]:
-    """The S3 server of the environment, or one of our own that keeps its objects in `directory`."""
+    """A bucket on the S3 server of the environment, or a server of our own that keeps its objects in `directory`."""
     if endpoint := os.environ.get("TEST_S3_ENDPOINT"):
-        yield S3Server(
-            endpoint,
-            os.environ["TEST_S3_ACCESS_KEY_ID"],
-            os.environ["TEST_S3_SECRET_ACCESS_KEY"],
-            os.environ["TEST_S3_BUCKET"],
+        # Jobs have the same numbers in every trainer's tests, which run side by side.
+        bucket = f"{os.environ['TEST_S3_BUCKET']}-{secrets.token_hex(4)}"
+        keys = (os.environ["TEST_S3_ACCESS_KEY_ID"], os.environ["TEST_S3_SECRET_ACCESS_KEY"])
+        client = boto3.client(
+            "s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id=keys[0], aws_secret_access_key=keys[1]
         )
+        client.create_bucket(Bucket=bucket)
+        yield S3Server(endpoint, *keys, bucket)
         return
     port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}", "test-key-id", secrets.token_hex(16), "test-bucket")
