@@ -60,8 +60,8 @@ function allSuites(): Stage[] {
   const pytests = trainers.map((dir): Suite => [`pytest ${basename(dir)}`, (context) => pytest(context, dir, [])]);
   return [
     { lanes: 1, suites: [["vitest", (context) => vitest(context, ["--project", "unit"])]] },
-    // Containers mostly wait for their engine; a trainer's tests keep one core busy.
-    { lanes: 3, suites: [containers, ...pytests] },
+    // Containers mostly wait for their engine, and a trainer's tests keep one core busy.
+    { lanes: 2, suites: [containers, ...pytests] },
     { lanes: 1, suites: [["end to end", (context) => vitest(context, ["--project", "e2e"])]] },
   ];
 }
