@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -136,12 +137,23 @@ def run_trainer(
         exit_code = _run_main(main, job, redact, translate)
     finally:
         heartbeat.stop()
-        shutil.rmtree(work_dir, ignore_errors=True)
+        _remove(work_dir)
     farewell_s = max(1.0, stop.grace_left_s() - 1.0) if stop.stop_requested else _FAREWELL_S
     if not stop.replaced and not events.close(farewell_s):
         log.error("the last events could not be delivered")
+    # A framework that was still loading in a thread may have made its folder again.
+    _remove(work_dir)
     log.info("exit %d", exit_code)
     return exit_code
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder into which a thread may still write; gives up after half a second."""
+    for _ in range(10):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def exit_process(exit_code: int) -> None:
