@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-
 from vision_trainer.environment import StorageSettings
 from vision_trainer.storage import Storage
 
@@ -67,12 +65,9 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
     if endpoint := os.environ.get("TEST_S3_ENDPOINT"):
         # Jobs have the same numbers in every trainer's tests, which run side by side.
         bucket = f"{os.environ['TEST_S3_BUCKET']}-{secrets.token_hex(4)}"
-        keys = (os.environ["TEST_S3_ACCESS_KEY_ID"], os.environ["TEST_S3_SECRET_ACCESS_KEY"])
-        client = boto3.client(
-            "s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id=keys[0], aws_secret_access_key=keys[1]
-        )
-        client.create_bucket(Bucket=bucket)
-        yield S3Server(endpoint, *keys, bucket)
+        given = S3Server(endpoint, os.environ["TEST_S3_ACCESS_KEY_ID"], os.environ["TEST_S3_SECRET_ACCESS_KEY"], bucket)
+        given.storage()._s3.create_bucket(Bucket=bucket)
+        yield given
         return
     port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}", "test-key-id", secrets.token_hex(16), "test-bucket")
