@@ -37,14 +37,21 @@ async function findGpus(
   return launcher === "kubernetes" ? clusterGpus() : await watchGpus(config, logger);
 }
 
+/** A process sees every address as its worker does; TRAINER_* are those of containers. */
+function asOurselves(settings: WorkerConfig): WorkerConfig {
+  const seen = { TRAINER_GATEWAY_URL: undefined, TRAINER_REDIS_URL: undefined, TRAINER_S3_ENDPOINT: undefined };
+  return { ...settings, ...seen };
+}
+
 /** Chooses the launcher and looks for GPUs; what is a connection connects by itself. Rejects as chooseLauncher does. */
 export async function makeParts(
-  config: WorkerConfig,
+  settings: WorkerConfig,
   logger: Logger,
   choose: typeof chooseLauncher,
 ): Promise<Omit<WorkerParts, "metrics" | "outOfTime">> {
-  const program = createTrainerProgram(config);
-  const { launcher, reason } = await choose(config, program.image, logger);
+  const program = createTrainerProgram(settings);
+  const { launcher, reason } = await choose(settings, program.image, logger);
+  const config = launcher.name === "subprocess" ? asOurselves(settings) : settings;
   const redis = connectRedis(config.REDIS_URL, "command", { enableOfflineQueue: true });
   const host = hostname();
   return {
