@@ -102,6 +102,22 @@ describe("an attempt that ends by itself", () => {
     expect(job.failure).toMatchObject({ code: "ENVIRONMENT_MISSING", message: expect.stringContaining("./vp up") });
   });
 
+  it("reaches everything by its worker's own addresses: those of containers are not for a process", async () => {
+    await worker.stop();
+    worker = await platform.worker({
+      TRAINER_GATEWAY_URL: "http://gateway.invalid",
+      TRAINER_REDIS_URL: "redis://redis.invalid:6379",
+      TRAINER_S3_ENDPOINT: "http://s3.invalid",
+    });
+    const job_id = await platform.submit([
+      { do: "steps", count: 3, every_ms: 1 },
+      { do: "succeed", metrics: {} },
+    ]);
+    expect((await platform.until(job_id, over)).state).toBe("SUCCEEDED");
+    await worker.stop();
+    worker = await platform.worker({ SLOTS: "2" });
+  });
+
   it("speaks over HTTP where Redis makes no users", async () => {
     await worker.stop();
     worker = await platform.worker({ EVENTS_MODE: "http" });

@@ -23,6 +23,36 @@ it("counts the bytes that came over the network, and not their unpacking", () =>
   expect(progress.pct()).toBe(100);
 });
 
+it("knows nothing while a layer has no size yet, however small the others are", () => {
+  const progress = createPullProgress();
+  for (const id of ["a", "b", "c"]) progress.take(line(id, "Pulling fs layer"));
+  progress.take(line("a", "Already exists"));
+  progress.take(line("b", "Downloading", 10, 10));
+  progress.take(line("b", "Pull complete"));
+  expect(progress.pct()).toBeNull();
+  progress.take(line("c", "Downloading", 0, 990));
+  expect(progress.pct()).toBe(1);
+});
+
+it("does not wait for the size of what exists already, or came without a word about its size", () => {
+  const progress = createPullProgress();
+  for (const id of ["a", "b", "c"]) progress.take(line(id, "Pulling fs layer"));
+  progress.take(line("a", "Already exists"));
+  progress.take(line("b", "Download complete"));
+  progress.take(line("c", "Downloading", 50, 100));
+  expect(progress.pct()).toBe(50);
+});
+
+it("never goes back when a layer begins again, and is 100 only when all are complete", () => {
+  const progress = createPullProgress();
+  progress.take(line("a", "Downloading", 100, 100));
+  expect(progress.pct()).toBe(99);
+  progress.take(line("a", "Downloading", 0, 100));
+  expect(progress.pct()).toBe(99);
+  progress.take(line("a", "Download complete"));
+  expect(progress.pct()).toBe(100);
+});
+
 it("throws what the engine says went wrong, and passes over what it does not know", () => {
   const progress = createPullProgress();
   progress.take("");

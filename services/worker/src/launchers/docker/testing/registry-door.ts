@@ -34,7 +34,8 @@ export async function registryDoor(): Promise<RegistryDoor> {
       .on("error", () => undefined)
       .on("close", () => {
         registries.delete(registry);
-        engine.destroy();
+        // Once all that came before is through.
+        engine.destroySoon();
       });
   }
 
