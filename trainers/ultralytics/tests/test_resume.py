@@ -64,6 +64,25 @@ def test_stopped_then_killed_equals_never_interrupted(
     assert _history(jobs, job_id) == _history(jobs, undisturbed_id)
 
 
+def test_stopped_after_the_last_step_of_an_epoch_its_figures_are_the_same(jobs: Jobs, datasets: Datasets) -> None:
+    # One step an epoch, and a long evaluation in which it is stopped.
+    dataset = datasets.digits(16, 200)
+    config = {"warmup_epochs": 0}
+    changes = {"EPOCHS": "4", "BATCH_SIZE": "16", "LEARNING_RATE": "0.01", "CONFIG_JSON": json.dumps(config)}
+    undisturbed_id, job_id = jobs.new_id(), jobs.new_id()
+    undisturbed = jobs.start("image_classification", dataset, undisturbed_id, **changes)
+    assert undisturbed.wait() == 0, undisturbed.log
+
+    first = jobs.start("image_classification", dataset, job_id, **changes)
+    first.wait_until(lambda running: bool(running.events_of("progress")))
+    first.terminate()
+    assert first.wait() == 20, first.log
+    resume_uri = first.events()[-1]["data"]["resume_uri"]
+    second = jobs.start("image_classification", dataset, job_id, ATTEMPT="2", RESUME_URI=resume_uri, **changes)
+    assert second.wait() == 0, second.log
+    assert _history(jobs, job_id) == _history(jobs, undisturbed_id)
+
+
 def _wait_for_a_random_step(trainer: TrainerProcess) -> None:
     trainer.wait_until(lambda running: bool(running.events_of("progress")))
     time.sleep(random.uniform(0.0, 0.4))

@@ -50,8 +50,14 @@ class Learner:
         """The weights that are validated and kept: the averaged ones."""
         return self.trainer.ema.ema
 
-    def set_rates(self, epoch: int, update: int, updates_per_epoch: int) -> float:
-        """Sets learning rates and momentum of the coming update; returns the rate of the weights.
+    @property
+    def rate(self) -> float:
+        """The weights' learning rate in the newest update, which a checkpoint keeps."""
+        rates = [x["lr"] for x in self.trainer.optimizer.param_groups if x.get("param_group") != "bias"]
+        return float(rates[-1])
+
+    def set_rates(self, epoch: int, update: int, updates_per_epoch: int) -> None:
+        """Sets learning rates and momentum of the coming update.
 
         The framework's schedule (engine/trainer.py `_do_train`): falls epoch by epoch, rises linearly in the warm-up.
         """
@@ -67,8 +73,6 @@ class Learner:
             if "momentum" in group:
                 low = args.warmup_momentum if warming else args.momentum
                 group["momentum"] = float(np.interp(update, [0, max(warmup, 1)], [low, args.momentum]))
-        rates = [x["lr"] for x in trainer.optimizer.param_groups if x.get("param_group") != "bias"]
-        return float(rates[-1])
 
     def update(self, group: list[dict[str, Any]]) -> tuple[Losses, int]:
         """One optimizer step on a group of batches, of which this process has its share.

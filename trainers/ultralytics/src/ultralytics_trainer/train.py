@@ -100,15 +100,14 @@ def run(
         trainer.epoch = epoch
         trainer._model_train()
         trainer.train_loader.start(epoch, progress.step * accumulation)
-        lr = 0.0
         for group in _groups(trainer.train_loader, accumulation):
-            lr = learner.set_rates(epoch, progress.update, steps)
+            learner.set_rates(epoch, progress.update, steps)
             seed_step(plan.seed, progress.update, team.rank)
             losses, images = learner.update(group)
             lead.note_step(losses, images)
             progress.step += 1
             progress.update += 1
-            wish = team.agree(lead.wish(lr))
+            wish = team.agree(lead.wish(learner.rate))
             if wish is not Wish.GO_ON:
                 lead.save(best, periodic=True)
             if wish is Wish.STOP:
@@ -120,7 +119,7 @@ def run(
             # All steps of the epoch are done; a resume goes on with its evaluation.
             lead.save(best, periodic=True)
             raise lead.leave()
-        lead.note_epoch(lr, seconds, figures)
+        lead.note_epoch(learner.rate, seconds, figures)
         learner.end_epoch()
         progress.epoch, progress.step = epoch + 1, 0
         score, loss = figures[PRIMARY[plan.task_type]], figures.get("val/loss")
