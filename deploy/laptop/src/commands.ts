@@ -130,7 +130,7 @@ function registerWork(program: Command): void {
     .option("--frameworks <names>", "which train, separated by commas; default: all")
     .option("--variant <name>", "cuda (also for CPUs), or cpu, as Railway builds them")
     .option("--checkout <image>", "build nothing: mount this checkout into containers of an image")
-    .option("--draining <seconds>", "how long old workers have, at least 30", "60")
+    .option("--draining <seconds>", "how long old workers have, at least 30; default: 120")
     .option("--brief", "trainings and the deployment alone")
     .action(guarded(async (_args, options) => (await import("./railway.ts")).railway(options)));
   add(program, "check", "types, lint, format, contracts, unused code; for Python too").action(

@@ -3,8 +3,15 @@ import { delimiter, dirname, join } from "node:path";
 import { wholeEnvironment } from "./config.ts";
 import { ROOT } from "./paths.ts";
 
-/** What one check or one set of tests came to. */
-export type SuiteResult = { name: string; passed: number; failed: number; skipped: number; seconds: number };
+/** What one check or one set of tests came to; `failures` names each test that failed, with the reason's first line. */
+export type SuiteResult = {
+  name: string;
+  passed: number;
+  failed: number;
+  skipped: number;
+  seconds: number;
+  failures?: string[];
+};
 
 /** Runs one command of a suite; gives back its exit code (a signal or a failed start count as 1). */
 export type Run = (
@@ -75,7 +82,7 @@ export async function runSuite(
   return result;
 }
 
-/** Prints the table and, as the very last line, `N passed, N failed`; gives back the exit code. */
+/** Prints the table, every failed test and, as the very last line, `N passed, N failed`; gives back the exit code. */
 export function sumUp(results: SuiteResult[], json: boolean): number {
   const sum = (key: "passed" | "failed" | "skipped") => results.reduce((total, result) => total + result[key], 0);
   const [passed, failed, skipped] = [sum("passed"), sum("failed"), sum("skipped")];
@@ -88,6 +95,9 @@ export function sumUp(results: SuiteResult[], json: boolean): number {
       return `${result.failed > 0 ? "✗" : "✓"} ${result.name.padEnd(width)} ${counts} ${String(result.seconds).padStart(7)} s`;
     });
     process.stdout.write(`\n${lines.join("\n")}\n\n`);
+    // Their output may be far above, and cut off where only the end of a log is kept.
+    for (const { name, failures = [] } of results)
+      for (const failure of failures) process.stdout.write(`✗ ${name}: ${failure}\n`);
     process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`);
   }
   return failed > 0 || passed === 0 ? 1 : 0;

@@ -3,7 +3,7 @@ import { buildImages } from "./images-build.ts";
 import { engineAnswers } from "./images-docker.ts";
 import { chosenImages } from "./images-plan.ts";
 import { createProgress } from "./progress.ts";
-import { type Context, type Counts, vitest } from "./test-run.ts";
+import { type Context, type Counts, vitest } from "./test-programs.ts";
 
 /** What the tests run in containers: a trainer, and the script trainer's parent. Both are small. */
 const IMAGES = ["worker", "stub"];

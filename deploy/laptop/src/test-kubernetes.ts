@@ -11,7 +11,7 @@ import { installEnvs } from "./prepare.ts";
 import { createProgress, progressMode } from "./progress.ts";
 import { demoEnv } from "./python-env.ts";
 import { commandRunner, runSuite, type SuiteResult, sumUp } from "./suite.ts";
-import { vitest } from "./test-run.ts";
+import { vitest } from "./test-programs.ts";
 import { startTestServices } from "./test-services.ts";
 import { runTool } from "./tool.ts";
 

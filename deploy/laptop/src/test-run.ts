@@ -1,17 +1,13 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { z } from "zod";
 import { installPython, runChecks } from "./check.ts";
 import { inParallel } from "./in-parallel.ts";
 import { ROOT } from "./paths.ts";
-import { trainerEnv } from "./python-env.ts";
-import { commandRunner, holdingRunner, type Run, runSuite, type SuiteResult, sumUp } from "./suite.ts";
-import { startTestServices, type TestEnvironment } from "./test-services.ts";
+import { commandRunner, holdingRunner, runSuite, type SuiteResult, sumUp } from "./suite.ts";
+import { type Context, type Counts, pytest, vitest } from "./test-programs.ts";
+import { startTestServices } from "./test-services.ts";
 import { pythonProjects } from "./trainers.ts";
-
-export type Counts = { passed: number; failed: number; skipped: number };
-export type Context = { run: Run; env: TestEnvironment & Record<string, string>; reports: string };
 
 /** What to run; everything when nothing is asked for. */
 type Asked = { path: string | null; allModels: boolean };
@@ -87,47 +83,4 @@ function oneFile(path: string): Suite {
   }
   if (!pythonProjects().includes(dir)) throw new Error(`${path} belongs to no Python project under trainers/`);
   return [path, (context) => pytest(context, dir, [file])];
-}
-
-const vitestReport = z.object({
-  numPassedTests: z.number(),
-  numFailedTests: z.number(),
-  numPendingTests: z.number(),
-  numTodoTests: z.number(),
-  testResults: z.array(z.object({ status: z.string(), assertionResults: z.array(z.unknown()) })),
-});
-
-/** Runs vitest with these arguments, and counts by its own report. */
-export async function vitest({ run, env, reports }: Context, args: string[]): Promise<Counts> {
-  const report = join(reports, `vitest-${Date.now()}.json`);
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  const main = join(ROOT, "node_modules/vitest/vitest.mjs");
-  const code = await run(process.execPath, [main, "run", ...args, ...reporters], { cwd: ROOT, env });
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
-  const told = vitestReport.parse(JSON.parse(readFileSync(report, "utf8")));
-  // A file that fails before its first test has no failed test to count.
-  const broken = told.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
-  return honest(code, {
-    passed: told.numPassedTests,
-    failed: told.numFailedTests + broken.length,
-    skipped: told.numPendingTests + told.numTodoTests,
-  });
-}
-
-async function pytest({ run, env, reports }: Context, dir: string, args: string[]): Promise<Counts> {
-  const report = join(reports, `pytest-${basename(dir)}.xml`);
-  const python = join(trainerEnv(dir).path, "bin/python");
-  const code = await run(python, ["-m", "pytest", `--junitxml=${report}`, ...args], { cwd: dir, env });
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
-  const suite = /<testsuite [^>]*>/.exec(readFileSync(report, "utf8"))?.[0] ?? "";
-  const number = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
-  const [failed, skipped] = [number("failures") + number("errors"), number("skipped")];
-  return honest(code, { passed: Math.max(0, number("tests") - failed - skipped), failed, skipped });
-}
-
-/** A run that ended badly without a failed test, or met no test at all, is a failure all the same. */
-function honest(code: number, counts: Counts): Counts {
-  const ranNothing = counts.passed + counts.failed + counts.skipped === 0;
-  const failed = counts.failed === 0 && (code !== 0 || ranNothing) ? 1 : counts.failed;
-  return { ...counts, failed };
 }

@@ -14,7 +14,7 @@ ones, no shared file system; the whole scenario, and a new deployment of everyth
   --frameworks a,b    which frameworks train (default: ${ALL})
   --variant VARIANT   cuda (also for CPUs; shares the layers of ./vp images build), or cpu, as Railway builds them (default: cuda)
   --checkout IMAGE    builds nothing: the checkout, mounted read-only into containers of IMAGE
-  --draining SECONDS  how long old workers have, at least 30 (default: 60; the committed ones have more)
+  --draining SECONDS  how long old workers have, at least 30 (default: 120; the committed ones have more)
   --brief             one training for each worker and the deployment; nothing is evaluated, exported or cancelled
   --json              NDJSON for programs
 `;
@@ -24,7 +24,7 @@ const { values } = parseArgs({
     frameworks: { type: "string", default: ALL },
     variant: { type: "string", default: "cuda" },
     checkout: { type: "string" },
-    draining: { type: "string", default: "60" },
+    draining: { type: "string", default: "120" },
     brief: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
