@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ROOT } from "./paths.ts";
-import { type Context, vitest } from "./test-programs.ts";
+import { type Context, pytest, vitest } from "./test-programs.ts";
 
 let folder: string;
 beforeAll(() => {
@@ -43,4 +43,29 @@ it("counts a file that breaks before its first test, and one without any", async
     failures: [expect.stringMatching(/some\.test\.ts — .*no such table/)],
   });
   expect(await counted("export {};")).toMatchObject({ passed: 0, failed: 1 });
+});
+
+it("tells the same of pytest, whose fixtures fail too", async () => {
+  const file = join(folder, "test_some.py");
+  writeFileSync(
+    file,
+    [
+      "import pytest",
+      "def test_holds(): pass",
+      "def test_breaks():",
+      '    raise ValueError("a < b")',
+      "@pytest.fixture",
+      'def broken(): raise RuntimeError("no table")',
+      "def test_never(broken): pass",
+      "@pytest.mark.skip",
+      "def test_later(): pass",
+    ].join("\n"),
+  );
+  const context = { run: quiet, env: {} as Context["env"], reports: folder };
+  const counts = await pytest(context, join(ROOT, "trainers/stub"), ["--rootdir", folder, file]);
+  expect(counts).toMatchObject({ passed: 1, failed: 2, skipped: 1 });
+  expect(counts.failures).toEqual([
+    expect.stringMatching(/::test_breaks — ValueError: a < b/),
+    expect.stringMatching(/::test_never — .*no table/),
+  ]);
 });

@@ -50,14 +50,14 @@ export async function vitest({ run, env, reports }: Context, args: string[]): Pr
   return honest(code, { passed: told.numPassedTests, failed: failures.length, skipped, failures });
 }
 
-const told = z.object({ message: z.string() });
+const reasons = z.array(z.object({ message: z.string() })).default([]);
 const junitReport = z.object({
   testsuites: z.object({
     testsuite: z.object({
       skipped: z.coerce.number(),
       tests: z.coerce.number(),
       testcase: z
-        .array(z.object({ classname: z.string(), name: z.string(), failure: told.optional(), error: told.optional() }))
+        .array(z.object({ classname: z.string(), name: z.string(), failure: reasons, error: reasons }))
         .default([]),
     }),
   }),
@@ -66,7 +66,7 @@ const junit = new XMLParser({
   ignoreAttributes: false,
   attributeNamePrefix: "",
   parseAttributeValue: false,
-  isArray: (name) => name === "testcase",
+  isArray: (name) => ["testcase", "failure", "error"].includes(name),
 });
 
 /** Runs the tests of a Python project in its own environment; `args` are those of pytest. */
@@ -81,10 +81,9 @@ export async function pytest({ run, env, reports }: Context, dir: string, args: 
   if (!existsSync(report)) return NO_REPORT;
   const { tests, skipped, testcase } = junitReport.parse(junit.parse(readFileSync(report, "utf8"))).testsuites
     .testsuite;
-  const failures = testcase.flatMap(({ classname, name, failure: failed, error }) => {
-    const why = failed ?? error;
-    return why ? [failure(`${classname}::${name}`, why.message)] : [];
-  });
+  const failures = testcase.flatMap(({ classname, name, failure: failed, error }) =>
+    [...failed, ...error].map(({ message }) => failure(`${classname}::${name}`, message)),
+  );
   const passed = Math.max(0, tests - failures.length - skipped);
   return honest(code, { passed, failed: failures.length, skipped, failures });
 }
