@@ -1,7 +1,7 @@
 """transformers' own Trainer with a model, data and settings of this trainer: what ./vp bench trainers compares with.
 
 Usage: python bench/reference_trainer.py <canonical dataset folder> <model> <epochs> <batch size> <learning rate> [seed]
-Prints one JSON line: samples_per_s (training steps only, the first step left out), metric, final, first_step_s.
+Prints one JSON line: samples_per_s (of every epoch's training steps), metric, final, first_step_s.
 """
 
 from __future__ import annotations
@@ -38,32 +38,25 @@ from dataset_writer import open_folder  # noqa: E402
 
 
 class Stopwatch(TrainerCallback):
-    """When the first step was done, and how long the others took without what lies between epochs."""
+    """When the first step was done, and the seconds of each epoch's steps; what lies between epochs is none of them."""
 
     def __init__(self) -> None:
         self.first: float | None = None
-        self.seconds = 0.0
-        self.steps = 0
+        self.epochs: list[float] = []
         self._begun = 0.0
 
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Starts the clock; data loading before it counts as well, from the end of the step before."""
-        if not self._begun:
-            self._begun = time.monotonic()
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+        """Starts the clock: loading the first batch counts as it does for ours."""
+        self._begun = time.monotonic()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Stops it."""
-        now = time.monotonic()
+        """Notes the first."""
         if self.first is None:
-            self.first = now - STARTED
-        else:
-            self.seconds += now - self._begun
-            self.steps += 1
-        self._begun = now
+            self.first = time.monotonic() - STARTED
 
     def on_epoch_end(self, *_: Any, **__: Any) -> None:
-        """What happens between two epochs is not a step."""
-        self._begun = 0.0
+        """Stops it."""
+        self.epochs.append(time.monotonic() - self._begun)
 
 
 class Pictures(torch.utils.data.Dataset[dict[str, Any]]):
@@ -158,7 +151,7 @@ def main(folder: Path, name: str, epochs: int, batch_size: int, learning_rate: f
     outcomes = measure(model.to(device), task, made, preparation, lambda: False) or []
     return {
         "model": name,
-        "samples_per_s": round(watch.steps * batch_size / max(watch.seconds, 1e-9), 2),
+        "samples_per_s": [round(len(examples) / seconds, 1) for seconds in watch.epochs],
         "metric": task.primary_metric,
         "final": task.summarise(outcomes).metrics[task.primary_metric],
         "first_step_s": round(watch.first or 0.0, 3),

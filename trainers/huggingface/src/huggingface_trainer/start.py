@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from vision_trainer.allocator import keep_freed_memory
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, open_dataset
 from vision_trainer.failures import FailureCode, TrainerFailure
@@ -86,6 +87,7 @@ def prepare_framework() -> None:
     # Threads that spin long while they wait make training ten times slower as soon as anything else wants a CPU; not
     # spinning at all costs a fifth (measured).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    keep_freed_memory()
     # transformers looks for no compiled kernels on its hub, and keeps its progress bars to itself.
     os.environ.update({"USE_HUB_KERNELS": "NO", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"})
     postpone_compiler()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from vision_trainer.allocator import keep_freed_memory
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, open_dataset
 from vision_trainer.failures import FailureCode, TrainerFailure
@@ -85,6 +86,7 @@ def prepare_framework(allow_network: bool, *, compiler: bool = False) -> None:
     # Threads that spin long while they wait make training ten times slower as soon as anything else wants a CPU; not
     # spinning at all costs a fifth (measured).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    keep_freed_memory()
     # onnxruntime 1.29 and later report the model's name and hashes to its maker unless told not to.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     if not allow_network:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vision_trainer.allocator import keep_freed_memory
 from vision_trainer.dataset import DatasetReader, open_dataset
 from vision_trainer.job_ranks import job_ranks
 from vision_trainer.job_settings import read_settings
@@ -101,6 +102,7 @@ def _set_variables(work_dir: Path) -> None:
     # What is decided here has to be decided before torch is loaded. Threads that spin long while they wait make
     # training ten times slower as soon as anything else wants a CPU; not spinning at all costs a fifth (measured).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    keep_freed_memory()
     offline.prepare(work_dir)
 
 
