@@ -14,8 +14,7 @@ def keep_freed_memory() -> bool:
     """Tells glibc to give blocks of less than 1 GiB back to itself, not to the system. Returns whether it took it.
 
     By default a block above 32 MiB is mapped anew each time and the heap's free end is returned, so that every step
-    pays for thousands of page faults, and threads that fault at once wait for each other. Other C libraries
-    (macOS, musl) are left as they are.
+    pays for thousands of page faults. Other C libraries (macOS, musl) are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
