@@ -19,7 +19,7 @@ BARS = {
     "pose_estimation": {"val/mAP50": 0.5, "val/mAP50_pose": 0.5},
     "image_classification": {"val/top1": 0.9},
 }
-_CONFIG = {"augmentation": "none", "ema_decay": 0.9, "final_lr_ratio": 0.1, "warmup_epochs": 0.5}
+_CONFIG = {"augmentation": "none", "ema_decay": 0.9, "final_lr_ratio": 0.1, "warmup_epochs": 0.3}
 _TIMEOUT_S = 300.0
 
 
@@ -29,9 +29,9 @@ def trainings(jobs: Jobs, datasets: Datasets) -> dict[str, tuple[int, str, Train
     started = {}
     for task in MODELS:
         classify = task == "image_classification"
-        dataset = datasets.digits(600, 100) if classify else datasets.overfit(task, repeat=4)
-        changes = {"EPOCHS": "10", "BATCH_SIZE": "16", "LEARNING_RATE": "0.004"} if classify else {}
-        settings = {"EPOCHS": "16", "BATCH_SIZE": "4", "LEARNING_RATE": "0.006", **changes}
+        dataset = datasets.digits(600, 100) if classify else datasets.overfit(task, repeat=8)
+        changes = {"EPOCHS": "6", "BATCH_SIZE": "16", "LEARNING_RATE": "0.004"} if classify else {}
+        settings = {"EPOCHS": "8", "BATCH_SIZE": "4", "LEARNING_RATE": "0.012", **changes}
         job_id = jobs.new_id()
         process = jobs.start(task, dataset, job_id, CONFIG_JSON=json.dumps(_CONFIG), **settings)
         started[task] = (job_id, dataset, process)

@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 from ultralytics.data import build_dataloader
 from ultralytics.models.yolo.classify import ClassificationTrainer
@@ -63,6 +64,15 @@ class _PlatformParts:
         # With the nominal batch equal to ours, the framework scales neither weight decay nor accumulation.
         self.args.nbs = self.batch_size * self.setup.accumulation
         super()._build_train_pipeline()  # type: ignore[misc]
+
+    def build_optimizer(self: Any, *arguments: Any, **named: Any) -> torch.optim.Optimizer:
+        """The framework's. It asks for the kernel that takes all weights at once on a GPU alone; a CPU has it, too."""
+        optimizer: torch.optim.Optimizer = super().build_optimizer(*arguments, **named)  # type: ignore[misc]
+        if self.device.type == "cpu":
+            for group in optimizer.param_groups:
+                if "fused" in group:
+                    group["fused"] = True
+        return optimizer
 
     def get_dataloader(self: Any, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Ours for training, the framework's for validation (in this process: it is not worth the workers)."""
