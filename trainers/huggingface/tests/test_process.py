@@ -10,7 +10,7 @@ from conftest import Platform
 from trainer_process import TrainerProcess, job_environment
 
 
-def test_started_is_out_before_anything_heavy_and_the_job_ends_well(platform: Platform) -> None:
+def test_started_is_out_before_anything_heavy_and_two_processes_end_well(platform: Platform) -> None:
     environment = job_environment(
         platform.server.environment(),
         platform.new_id(),
@@ -19,6 +19,7 @@ def test_started_is_out_before_anything_heavy_and_the_job_ends_well(platform: Pl
         FRAMEWORK="huggingface",
         MODEL_NAME="test_vit",
         EPOCHS="1",
+        NUM_PROCESSES="2",
     )
     began = datetime.now().astimezone()
     trainer = TrainerProcess("huggingface_trainer", environment, platform.folder)
@@ -29,6 +30,7 @@ def test_started_is_out_before_anything_heavy_and_the_job_ends_well(platform: Pl
     step = next(at for at, event in zip(after, events, strict=True) if event["type"] == "progress")
     print(f"started after {after[0]:.2f} s, first step after {step:.2f} s, all of it {after[-1]:.2f} s")
     assert events[0]["type"] == "started"
+    assert events[0]["data"]["world_size"] == 2
     assert after[0] < step / 2
     assert {"torch", "transformers", "huggingface-trainer"} <= set(events[0]["data"]["versions"])
 

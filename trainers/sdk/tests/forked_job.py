@@ -1,7 +1,7 @@
 """Runs a trainer as a process of its own without importing its framework each time: forked from one that has it.
 
 Importing takes longer than most of these trainings. A job that was forked is still told everything by its environment
-and ended by signals, as `python -m <trainer>` is; each trainer's tests start that one too.
+and ended by signals, as `python -m <trainer>` is; each trainer's tests start that one too. So are its ranks.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkContext, ForkProcess
 from pathlib import Path
+from typing import ClassVar
 
 from trainer_process import TrainerProcess
+
+from vision_trainer import ranks
 
 
 def start_fork_server(modules: Sequence[str], before_torch: Mapping[str, str]) -> None:
@@ -87,4 +92,25 @@ def _run(module: str, environment: dict[str, str], stdout: str, stderr: str) -> 
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None
+    ranks.context = _ForkedRanks()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+class _ForkedRank(ForkProcess):
+    """A rank that need not import what the job has imported. Like a spawned one it has no parent's end of a pipe."""
+
+    parents_ends: ClassVar[list[Connection]] = []
+
+    def run(self) -> None:
+        for end in self.parents_ends:
+            end.close()
+        super().run()
+
+
+class _ForkedRanks(ForkContext):
+    Process = _ForkedRank
+
+    def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:  # noqa: N802 - multiprocessing's name
+        ours, theirs = super().Pipe(duplex)
+        _ForkedRank.parents_ends.append(ours)
+        return ours, theirs

@@ -96,7 +96,7 @@ def _children(trainer: TrainerProcess) -> list[int]:
             command = (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(group) == trainer.process.pid and state != "Z" and b"spawn_main" in command:
+        if int(group) == trainer.process.pid and state != "Z" and b"resource_tracker" not in command:
             found.append(int(path.name))
     return sorted(found)
 

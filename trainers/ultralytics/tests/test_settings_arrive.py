@@ -40,13 +40,20 @@ def test_learning_rate_weight_decay_and_batch_arrive(jobs: Jobs, datasets: Datas
     assert jobs.read_json(job_id, "config.json")["effective_batch_size"] == 6
 
 
-def test_a_training_leaves_nothing_outside_its_folder(jobs: Jobs, datasets: Datasets, tmp_path: Path) -> None:
+def test_two_processes_that_import_everything_themselves_leave_nothing_outside(
+    jobs: Jobs, datasets: Datasets, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     home.mkdir()
     trainer = jobs.start_cold(
-        "instance_segmentation", datasets.overfit("instance_segmentation"), HOME=str(home), EPOCHS="1"
+        "instance_segmentation",
+        datasets.overfit("instance_segmentation"),
+        HOME=str(home),
+        EPOCHS="1",
+        NUM_PROCESSES="2",
     )
     assert trainer.wait() == 0, trainer.log
+    assert trainer.events_of("started")[0]["world_size"] == 2
     assert trainer.left_behind() == []
     assert list(home.rglob("*")) == []
 

@@ -15,12 +15,15 @@ import traceback
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkContext, ForkProcess, SpawnContext, SpawnProcess
 from typing import Any
 
 from .failures import FailureCode, TrainerFailure
 
 _FAREWELL_S = 5.0
+
+# A GPU cannot be used in a process that was forked from one that uses it.
+context: SpawnContext | ForkContext = multiprocessing.get_context("spawn")
 
 
 class Ranks:
@@ -38,8 +41,7 @@ class Ranks:
         self._closing = False
         self._died = threading.Event()
         self._failure: TrainerFailure | None = None
-        self._children: list[tuple[SpawnProcess, Connection]] = []
-        context = multiprocessing.get_context("spawn")
+        self._children: list[tuple[SpawnProcess | ForkProcess, Connection]] = []
         for rank in range(1, world):
             ours, theirs = context.Pipe()
             process = context.Process(target=_run_rank, args=(rank, theirs, target), name=f"rank-{rank}", daemon=True)
