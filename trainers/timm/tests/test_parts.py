@@ -57,6 +57,13 @@ def test_a_picture_depends_on_nothing_but_its_own_generator(preset: str, size: t
     assert evaluation_picture(image, 32).shape == (32, 32, 3)
 
 
+def test_a_crop_never_sticks_out_of_the_image() -> None:
+    # Whose side the crop fills may come out a rounding too long: one crop in sixty of a 4:3 photograph did.
+    photograph = Image.new("RGB", (640, 480))
+    for seed in range(200):
+        training_picture(photograph, 32, PRESETS["light"], sample_rng(seed, 0, 0))
+
+
 @given(st.integers(0, 1000), st.integers(2, 300), st.integers(1, 4), st.data())
 def test_processes_share_an_epoch_out(seed: int, count: int, world: int, data: Any) -> None:
     size = world * data.draw(st.integers(1, 16))

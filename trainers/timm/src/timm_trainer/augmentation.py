@@ -160,7 +160,8 @@ def _random_crop(
     crop_width, crop_height = math.sqrt(area * ratio), math.sqrt(area / ratio)
     # A crop that sticks out is made smaller, not squeezed: shapes keep their proportions.
     fit = min(1.0, width / crop_width, height / crop_height)
-    crop_width, crop_height = crop_width * fit, crop_height * fit
+    # The roundings of `fit` may leave it larger than the image by a hair, which Pillow refuses.
+    crop_width, crop_height = min(width, crop_width * fit), min(height, crop_height * fit)
     left = rng.uniform(0.0, width - crop_width)
     top = rng.uniform(0.0, height - crop_height)
-    return left, top, left + crop_width, top + crop_height
+    return left, top, min(width, left + crop_width), min(height, top + crop_height)
