@@ -1,10 +1,14 @@
-"""Prepares batches in threads, a few ahead of the loop. Decoding and scaling release Python's lock."""
+"""Prepares batches, in threads a few ahead of the loop where that helps. Decoding and scaling release Python's lock."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+import torch
+from vision_trainer.cpu_limits import available_cpus
 
 from .augmentation import Augmentation, recoloured
 from .examples import Batch, Example, ImageSource, stack
@@ -15,21 +19,47 @@ from .tasks.task import Task
 EVALUATION_BATCH = 16
 
 
-def prefetch(
-    make: Callable[[list[int]], Batch], index_lists: Iterable[list[int]], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Batch]:
-    """The batches of `index_lists` in order, at most `ahead` of them prepared in advance."""
-    waiting: deque[Future[Batch]] = deque()
-    try:
-        for indices in index_lists:
-            waiting.append(pool.submit(make, indices))
-            if len(waiting) > ahead:
+def loader_threads(device: torch.device, processes: int = 1, asked: int | None = None) -> int:
+    """How many threads prepare images in each of a job's processes, of `asked` in all; not asked: from the CPUs.
+
+    None where torch computes on two CPUs or fewer: it wants them all, and each operation waits for the slower one.
+    """
+    if asked is None:
+        cpus = available_cpus()
+        asked = 0 if device.type == "cpu" and cpus <= 2 else max(1, min(8, cpus // 2))
+    return -(-asked // processes)
+
+
+class Loader:
+    """Makes batches in `threads` threads, a few ahead of who asks; with none in the asking one, as DataLoader does."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader") if threads else None
+        self._ahead = threads + 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def load(self, make: Callable[[list[int]], Batch], index_lists: Iterable[list[int]]) -> Iterator[Batch]:
+        """The batches of `index_lists` in order."""
+        if self._pool is None:
+            yield from map(make, index_lists)
+            return
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for indices in index_lists:
+                waiting.append(self._pool.submit(make, indices))
+                if len(waiting) > self._ahead:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class TrainingBatches:
@@ -79,11 +109,11 @@ class EvaluationBatches:
         self._pin = pin
         self._targets = targets
 
-    def __call__(self, pool: ThreadPoolExecutor, ahead: int, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
+    def __call__(self, loader: Loader, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
         """All batches; of several processes each takes every `world_size`-th."""
         count = len(self.examples)
         lists = [list(range(at, min(at + EVALUATION_BATCH, count))) for at in range(0, count, EVALUATION_BATCH)]
-        return prefetch(self.make, lists[rank::world_size], pool, ahead)
+        return loader.load(self.make, lists[rank::world_size])
 
     def make(self, indices: list[int]) -> Batch:
         """The batch of these examples."""

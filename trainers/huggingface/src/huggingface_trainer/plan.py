@@ -19,6 +19,7 @@ from .augmentation import PRESETS, Augmentation
 from .captions import CaptionTokens
 from .class_weights import balanced_weights
 from .devices import choose_device
+from .loader import loader_threads
 from .model_list import ModelSpec, family_of, find_model
 from .models import model_input
 from .pretrained import fetch_pretrained, pretrained_tokens
@@ -87,13 +88,14 @@ class TrainingPlan:
 
 
 def make_plan(
-    job: TrainerJob, settings: TrainSettings, reader: DatasetReader, threads: int, *, pretrained: bool
+    job: TrainerJob, settings: TrainSettings, reader: DatasetReader, device: torch.device, *, pretrained: bool
 ) -> TrainingPlan:
     """The plan from the environment; `pretrained`: with published weights, fetched now.
 
     Raises TrainerFailure: DATASET_INVALID, MODEL_UNAVAILABLE or BAD_CONFIG (see the parts).
     """
     env = job.env
+    asked = settings.num_workers if settings.num_workers is not None else env.num_workers
     # Asked for here as well, so that a GPU that is not there is known before any child waits for it.
     choose_device(env.device, env.num_processes)
     spec = find_model(env.model_name, env.task_type)
@@ -120,7 +122,7 @@ def make_plan(
         data=data,
         device=env.device,
         world=env.num_processes,
-        loader_threads=max(1, threads // env.num_processes),
+        loader_threads=loader_threads(device, env.num_processes, asked),
         epochs=env.epochs or 1,
         batch_size=env.batch_size or 1,
         peak_lr=env.learning_rate or 0.0,

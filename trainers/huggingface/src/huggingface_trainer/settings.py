@@ -229,7 +229,7 @@ class TrainSettings(BaseModel):
             ge=0,
             le=64,
             title="Loader threads",
-            description="Threads that prepare images. Not set: from the CPUs.",
+            description="Threads that prepare images; 0: the training itself does. Not set: from the CPUs.",
             json_schema_extra=_extra("advanced"),
         ),
     ] = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +19,7 @@ from .devices import choose_device, gpu_probe
 from .examples import ImageSource
 from .lead import Follower, Lead
 from .learner import Learner
-from .loader import EvaluationBatches, TrainingBatches, prefetch
+from .loader import EvaluationBatches, Loader, TrainingBatches
 from .measuring import measure
 from .model_list import family_of
 from .models import build_model, config_from_dict, model_config
@@ -34,16 +33,14 @@ from .team import Team, Wish, join_team
 from .training_state import SavedState, read_rngs, read_state, restore, seed_everything, weights_of
 
 
-def train(
-    job: TrainerJob, settings: TrainSettings, reader: DatasetReader, threads: int, ranks: Ranks
-) -> TrainerOutcome:
+def train(job: TrainerJob, settings: TrainSettings, reader: DatasetReader, ranks: Ranks) -> TrainerOutcome:
     """Trains the model of the job on the dataset: resumes if told to, validates every epoch, leaves the artifacts.
 
     Raises TrainerFailure (see failures.py) and TrainingStopped once the last checkpoint is up.
     """
     env = job.env
     device = choose_device(env.device, env.num_processes)
-    plan = make_plan(job, settings, reader, threads, pretrained=settings.pretrained and env.resume_uri is None)
+    plan = make_plan(job, settings, reader, device, pretrained=settings.pretrained and env.resume_uri is None)
     identity = identity_of(job, plan)
     found, saved = find_checkpoint(job, plan, identity)
     if saved is not None:
@@ -51,7 +48,7 @@ def train(
         batch_size = saved.batch_size if settings.auto_batch else plan.batch_size
         plan = replace(plan, data=data, batch_size=batch_size, resume_folder=found.folder if found else None)
     elif settings.pretrained and plan.pretrained_folder is None:
-        plan = make_plan(job, settings, reader, threads, pretrained=True)
+        plan = make_plan(job, settings, reader, device, pretrained=True)
     if saved is None and settings.auto_batch:
         plan = replace(plan, batch_size=find_batch_size(job, plan, device, partial(make_model, plan)))
     ranks.send(plan)
@@ -115,14 +112,13 @@ def run(
         rngs = team.gather(read_rngs(device))
         lead.save(rngs, best, best_is_current=best_is_current, periodic=periodic)
 
-    ahead = plan.loader_threads + 1
-    with ThreadPoolExecutor(plan.loader_threads, thread_name_prefix="loader") as pool:
+    with Loader(plan.loader_threads) as loader:
         while progress.epoch < plan.epochs and not _ran_out_of_patience(settings, progress):
             epoch, epoch_started, done_before = progress.epoch, time.monotonic(), progress.step * plan.update_examples
             steps = batches(
                 plan.seed, epoch, plan.example_count, plan.update_examples, progress.step, team.rank, team.world
             )
-            for batch in prefetch(partial(train_batches.make, epoch), steps, pool, ahead):
+            for batch in loader.load(partial(train_batches.make, epoch), steps):
                 lr = plan.rate_at(progress.update)
                 total = min(plan.update_examples, plan.example_count - progress.step * plan.update_examples)
                 loss = learner.update(batch, total, lr, progress.update)
@@ -139,7 +135,7 @@ def run(
             own_outcomes = measure(
                 learner.evaluated_model,
                 task,
-                val_batches(pool, ahead, team.rank, team.world),
+                val_batches(loader, team.rank, team.world),
                 learner.preparation,
                 lead.stop_requested,
                 learner.precision,

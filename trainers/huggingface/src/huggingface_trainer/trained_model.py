@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from vision_trainer.contracts import DatasetSample, Keypoints
-from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, open_dataset
 from vision_trainer.failures import FailureCode, TrainerFailure
 from vision_trainer.model_source import open_model
@@ -24,7 +22,7 @@ from vision_trainer.sample_checks import check_sample
 
 from .devices import amp_dtype, choose_device, gpu_probe
 from .examples import Batch, ImageSource
-from .loader import EvaluationBatches
+from .loader import EvaluationBatches, Loader, loader_threads
 from .measuring import Preparation, measure
 from .model_list import ModelSpec, family_of, find_model
 from .models import ModelInput, build_model, config_from_dict
@@ -51,7 +49,6 @@ class TrainedModel:
         self, job: TrainerJob, reader: DatasetReader, samples: list[DatasetSample], *, with_loss: bool
     ) -> list[Outcome]:
         """What it says about these samples. Raises TrainingStopped."""
-        threads = max(1, min(8, available_cpus() // 2))
         batches = EvaluationBatches(
             self.task,
             ImageSource(reader, samples),
@@ -59,8 +56,8 @@ class TrainedModel:
             pin=self.device.type == "cuda",
             targets=with_loss,
         )
-        with ThreadPoolExecutor(threads, thread_name_prefix="loader") as pool:
-            return self.measure(job, batches(pool, threads + 1), with_loss=with_loss)
+        with Loader(loader_threads(self.device)) as loader:
+            return self.measure(job, batches(loader), with_loss=with_loss)
 
     def measure(self, job: TrainerJob, batches: Iterator[Batch], *, with_loss: bool) -> list[Outcome]:
         """The outcomes of these batches, in order. Raises TrainingStopped."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from vision_trainer.contracts import DatasetSample, EvaluationReport, PerClassItem, WorstItem
-from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader
 from vision_trainer.drawing import draw_prediction
 from vision_trainer.reports import write_evaluation
@@ -15,7 +12,7 @@ from .classifier import Classifier, open_classifier, open_split
 from .evaluation import Evaluation, Verdict, evaluate
 from .images import ImageSource
 from .job_options import EvaluateOptions
-from .loader import EvaluationBatches
+from .loader import EvaluationBatches, Loader, loader_threads
 from .team import Team
 from .verdicts import prediction_of
 
@@ -78,14 +75,13 @@ def per_class(confusion: list[list[int]], classes: list[str]) -> list[PerClassIt
 def _measure(
     job: TrainerJob, classifier: Classifier, reader: DatasetReader, samples: list[DatasetSample]
 ) -> Evaluation:
-    threads = max(1, min(8, available_cpus() // 2))
     batches = EvaluationBatches(
         ImageSource(reader, samples), classifier.shape.size, pin=classifier.device.type == "cuda"
     )
-    with ThreadPoolExecutor(threads, thread_name_prefix="loader") as pool:
+    with Loader(loader_threads(classifier.device)) as loader:
         result = evaluate(
             classifier.model,
-            batches(pool, threads + 1),
+            batches(loader),
             batches.rounds,
             len(classifier.classes),
             classifier.normalise,

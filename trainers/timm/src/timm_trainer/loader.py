@@ -1,15 +1,16 @@
-"""Prepares batches in threads, a few ahead of the loop. Decoding and scaling release Python's lock."""
+"""Prepares batches, in threads a few ahead of the loop where that helps. Decoding and scaling release Python's lock."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from vision_trainer.cpu_limits import available_cpus
 
 from .augmentation import Augmentation, mix_pairs, training_picture
 from .images import ImageSource, evaluation_picture
@@ -42,21 +43,47 @@ class EvaluationBatch(NamedTuple):
     labels: Tensor
 
 
-def prefetch(
-    make: Callable[[Item], Made], items: Iterable[Item], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Made]:
-    """What `make` makes of the items, in order, at most `ahead` of them in advance."""
-    waiting: deque[Future[Made]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > ahead:
+def loader_threads(device: torch.device, processes: int = 1, asked: int | None = None) -> int:
+    """How many threads prepare images in each of a job's processes, of `asked` in all; not asked: from the CPUs.
+
+    None where torch computes on two CPUs or fewer: it wants them all, and each operation waits for the slower one.
+    """
+    if asked is None:
+        cpus = available_cpus()
+        asked = 0 if device.type == "cpu" and cpus <= 2 else max(1, min(8, cpus // 2))
+    return -(-asked // processes)
+
+
+class Loader:
+    """Makes batches in `threads` threads, a few ahead of who asks; with none in the asking one, as DataLoader does."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader") if threads else None
+        self._ahead = threads + 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def load(self, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+        """What `make` makes of the items, in order."""
+        if self._pool is None:
+            yield from map(make, items)
+            return
+        waiting: deque[Future[Made]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._pool.submit(make, item))
+                if len(waiting) > self._ahead:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class TrainingBatches:
@@ -122,13 +149,13 @@ class EvaluationBatches:
         self._keep = keep
         self._kept: list[EvaluationBatch] = []
 
-    def __call__(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[EvaluationBatch]:
+    def __call__(self, loader: Loader) -> Iterator[EvaluationBatch]:
         """All batches of this process, in order."""
         if self._kept:
             yield from self._kept
             return
         made = []
-        for batch in prefetch(self._make, self._lists, pool, ahead):
+        for batch in loader.load(self._make, self._lists):
             if self._keep:
                 made.append(batch)
             yield batch

@@ -15,6 +15,7 @@ from vision_trainer.dataset import DatasetReader, training_splits
 from vision_trainer.failures import FailureCode, TrainerFailure
 from vision_trainer.run import TrainerJob
 
+from .loader import loader_threads
 from .model import ModelInput, model_input
 from .sampling import steps_per_epoch
 from .schedule import learning_rate
@@ -65,12 +66,13 @@ class TrainingPlan:
         return learning_rate(update, self.epochs * self.steps, warmup, self.peak_lr, self.settings.min_lr_ratio)
 
 
-def make_plan(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, threads: int) -> TrainingPlan:
+def make_plan(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, device: torch.device) -> TrainingPlan:
     """The plan before a checkpoint and a batch size are looked for.
 
     Raises TrainerFailure: DATASET_INVALID, MODEL_UNAVAILABLE or BAD_CONFIG (see the parts).
     """
     env = job.env
+    asked = settings.num_workers if settings.num_workers is not None else env.num_workers
     train_samples, val_samples = training_splits(reader)
     if len(train_samples) < 2 * env.num_processes:
         raise TrainerFailure(
@@ -87,7 +89,7 @@ def make_plan(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, th
         shape=model_input(env.model_name or "", settings, train_samples),
         device=env.device,
         world=env.num_processes,
-        loader_threads=max(1, threads // env.num_processes),
+        loader_threads=loader_threads(device, env.num_processes, asked),
         epochs=env.epochs or 1,
         batch_size=env.batch_size or 1,
         peak_lr=env.learning_rate or 0.0,

@@ -257,7 +257,7 @@ class TimmSettings(BaseModel):
             ge=0,
             le=64,
             title="Loader threads",
-            description="Threads that prepare images. Not set: from the CPUs.",
+            description="Threads that prepare images; 0: the training itself does. Not set: from the CPUs.",
             json_schema_extra=_shown("advanced"),
         ),
     ] = None

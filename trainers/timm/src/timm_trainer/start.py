@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from vision_trainer.allocator import keep_freed_memory
-from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, open_dataset
 from vision_trainer.failures import FailureCode, TrainerFailure
 from vision_trainer.job_ranks import job_ranks
@@ -44,7 +43,7 @@ def _train(job: TrainerJob) -> TrainerOutcome:
         reader = _fetch_dataset(job, ("train", "val", "test"))
         train = loading()
         job.leave_if_stopped()
-        return train(job, settings, reader, _loader_threads(job, settings), ranks)
+        return train(job, settings, reader, ranks)
 
 
 def follower() -> Callable[[int, TrainingPlan], None]:
@@ -116,9 +115,3 @@ def _fetch_dataset(job: TrainerJob, splits: tuple[str, ...]) -> DatasetReader:
     reader = open_dataset(job.storage, job.env.dataset_uri, job.cache_dir, splits=splits, task_type=TASK)
     job.events.phase("downloading", 100.0)
     return reader
-
-
-def _loader_threads(job: TrainerJob, settings: TimmSettings) -> int:
-    """One thread at least; on small machines no more, because torch wants the CPUs itself."""
-    wanted = settings.num_workers if settings.num_workers is not None else job.env.num_workers
-    return max(1, wanted if wanted is not None else min(8, available_cpus() // 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +21,7 @@ from .evaluation import evaluate
 from .images import MEMORY_BUDGET_BYTES, ImageSource
 from .lead import Follower, Lead
 from .learner import Learner, balanced_weights, gpu_probe
-from .loader import EvaluationBatches, TrainingBatches, prefetch
+from .loader import EvaluationBatches, Loader, TrainingBatches
 from .model import build_model, choose_device
 from .plan import TrainingPlan, describe_plan, make_plan
 from .pretrained import wants_hub
@@ -34,14 +33,14 @@ from .team import Team, Wish, join_team
 from .training_state import SavedState, read_rngs, read_state, restore, seed_everything, weights_of
 
 
-def train(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, threads: int, ranks: Ranks) -> TrainerOutcome:
+def train(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, ranks: Ranks) -> TrainerOutcome:
     """Trains the model of the job on the dataset: resumes if told to, validates every epoch, leaves the artifacts.
 
     Raises TrainerFailure (see failures.py) and TrainingStopped once the last checkpoint is up.
     """
     env = job.env
     device = choose_device(env.device, 0, env.num_processes)
-    draft = make_plan(job, settings, reader, threads)
+    draft = make_plan(job, settings, reader, device)
     identity = identity_of(job, draft)
     found, saved = find_checkpoint(job, settings, identity)
     batch_size = chosen_batch_size(job, draft, device, saved)
@@ -119,15 +118,14 @@ def run(
         rngs = team.gather(read_rngs(device))
         lead.save(rngs, best, best_is_current=best_is_current, periodic=periodic)
 
-    ahead = plan.loader_threads + 1
-    with ThreadPoolExecutor(plan.loader_threads, thread_name_prefix="loader") as pool:
+    with Loader(plan.loader_threads) as loader:
         while progress.epoch < plan.epochs and not _ran_out_of_patience(settings, progress):
             epoch, epoch_started, images_before = progress.epoch, time.monotonic(), progress.step * plan.update_images
             learner.set_training()
             steps = step_plans(
                 plan.seed, epoch, len(plan.train_samples), plan.update_images, progress.step, team.rank, team.world
             )
-            for batch in prefetch(partial(train_batches.make, epoch), steps, pool, ahead):
+            for batch in loader.load(partial(train_batches.make, epoch), steps):
                 lr = plan.rate_at(progress.update)
                 loss = learner.update(batch, lr, progress.update)
                 lead.note_step(loss, batch.total)
@@ -143,7 +141,7 @@ def run(
             team.take_from_first(learner.evaluated_model)
             result = evaluate(
                 learner.evaluated_model,
-                val_batches(pool, ahead),
+                val_batches(loader),
                 val_batches.rounds,
                 len(plan.classes),
                 learner.normalise,
