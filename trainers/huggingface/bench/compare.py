@@ -1,6 +1,6 @@
-"""Our trainer against transformers' own Trainer: same model, images, settings, machine; A-B-A-B. Prints one JSON line.
+"""Our trainer against transformers' own Trainer: see sdk/tests/comparison.py. Prints one JSON line.
 
-`python bench/compare.py [--rounds 3] [--model test_vit] [--epochs 30] [--device cpu]`, in the trainer's environment;
+`python bench/compare.py [--rounds 4] [--model test_vit] [--epochs 30] [--device cpu]`, in the trainer's environment;
 needs Node for the S3 server of the tests.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 _FOLDER = Path(__file__).parents[1]
 sys.path[:0] = [str(_FOLDER.parent / "sdk" / "tests"), str(_FOLDER.parents[1] / "deploy" / "demo")]
 
+from comparison import compare  # noqa: E402
 from dataset_writer import upload_dataset  # noqa: E402
 from digit_scenes import make_splits, write_canonical  # noqa: E402
 from real_services import S3Server, s3_server  # noqa: E402
@@ -34,6 +34,7 @@ def main() -> None:
     options = _options()
     spec = MODELS[options.model]
     task = family_of(spec).task_type
+    metric = json.loads((_FOLDER / "trainer.json").read_text())["tasks"][task]["primary_metric"]
     with tempfile.TemporaryDirectory() as name, s3_server(Path(name) / "s3") as server:
         folder = Path(name)
         data = folder / "dataset"
@@ -41,21 +42,22 @@ def main() -> None:
         write_canonical(data, task, make_splits(task, counts, seed=1, size=spec.height))
         uri = f"s3://{server.bucket}/datasets/1/v1/"
         upload_dataset(server.storage(), uri, data)
-        ours, theirs = [], []
-        for seed in range(1, options.rounds + 1):
-            ours.append(_run_ours(options, task, server, uri, folder, seed))
-            theirs.append(_run_reference(options, data, seed))
-    found = {"ours": _summary(ours), "reference": _summary(theirs)}
-    ratio = _rate(ours) / _rate(theirs)
-    what = f"{options.model} on {options.images} digit scenes, {options.device}"
-    print(json.dumps({"what": what, "metric": theirs[0]["metric"], **found, "ratio": round(ratio, 3)}))
+        found = compare(
+            f"{options.model} on {options.images} digit scenes",
+            metric,
+            options.rounds,
+            options.device,
+            lambda seed: _run_ours(options, task, metric, server, uri, folder, seed),
+            lambda seed: _run_reference(options, data, seed),
+        )
+    print(found)
 
 
 def _run_ours(
-    options: argparse.Namespace, task: str, server: S3Server, uri: str, folder: Path, seed: int
+    options: argparse.Namespace, task: str, metric: str, server: S3Server, uri: str, folder: Path, seed: int
 ) -> dict[str, Any]:
     # The settings that Trainer has too, with its values.
-    config = {"augmentation": "none", "min_lr_ratio": 0.0, "clip_grad": 1.0, "weight_decay": 0.01, "num_workers": 1}
+    config = {"augmentation": "none", "min_lr_ratio": 0.0, "clip_grad": 1.0, "weight_decay": 0.01, "num_workers": 0}
     environment = job_environment(
         server.environment(),
         seed,
@@ -80,15 +82,11 @@ def _run_ours(
     # The first look comes with the first step.
     first = next(event for event in trainer.events() if event["type"] == "progress")
     values = trainer.events_of("succeeded")[0]["metrics"]
-    primary = next(name for name in _PRIMARY if name in values)
     return {
         "samples_per_s": [round(data["values"]["perf/samples_per_s"], 1) for data in epochs],
-        "final": values[primary],
+        "final": values[metric],
         "first_step_s": (datetime.fromisoformat(first["ts"]) - began).total_seconds(),
     }
-
-
-_PRIMARY = ("val/top1", "val/mAP50_95", "val/mIoU", "val/bleu4", "val/mAP50_95_pose")
 
 
 def _run_reference(options: argparse.Namespace, data: Path, seed: int) -> dict[str, Any]:
@@ -100,23 +98,9 @@ def _run_reference(options: argparse.Namespace, data: Path, seed: int) -> dict[s
     return found
 
 
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median of all epochs but each run's first, and what the runs ended with."""
-    return {
-        "samples_per_s": round(_rate(runs), 1),
-        "final": [round(run["final"], 4) for run in runs],
-        "first_step_s": round(statistics.median(run["first_step_s"] for run in runs), 2),
-    }
-
-
-def _rate(runs: list[dict[str, Any]]) -> float:
-    rates: list[float] = [rate for run in runs for rate in run["samples_per_s"][1:]]
-    return statistics.median(rates)
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--model", default="test_vit")
     parser.add_argument("--images", type=int, default=640)
     parser.add_argument("--epochs", type=int, default=30)

@@ -1,6 +1,6 @@
-"""Our trainer against timm's own loop: same model, images, settings, machine; A-B-A-B. Prints one JSON line.
+"""Our trainer against timm's own loop: see sdk/tests/comparison.py. Prints one JSON line.
 
-`python bench/compare.py [--rounds 3] [--model test_resnet] [--image-size 32] [--epochs 6] [--device cpu]`, in the
+`python bench/compare.py [--rounds 4] [--model test_resnet] [--image-size 32] [--epochs 6] [--device cpu]`, in the
 trainer's environment; needs Node for the S3 server of the tests.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 _FOLDER = Path(__file__).parents[1]
 sys.path[:0] = [str(_FOLDER / "tests"), str(_FOLDER.parent / "sdk" / "tests")]
 
+from comparison import compare  # noqa: E402
 from conftest import digit_pictures  # noqa: E402
 from dataset_writer import write_dataset  # noqa: E402
 from real_services import S3Server, s3_server  # noqa: E402
@@ -39,18 +39,15 @@ def main() -> None:
         write_dataset(server.storage(), uri, [str(digit) for digit in range(10)], pictures)
         reader = open_dataset(server.storage(), uri, folder / "cache")
         images = write_image_folder(reader, folder / "images")
-        ours, theirs = [], []
-        for seed in range(1, options.rounds + 1):
-            ours.append(_run_ours(options, server, uri, folder, seed))
-            theirs.append(_run_reference(options, images, seed))
-    found = {
-        "what": f"{options.model} on digits at {options.image_size} px, {options.device}",
-        "metric": "val/top1",
-        "ours": _summary(ours),
-        "reference": _summary(theirs),
-        "ratio": _ratio(ours, theirs),
-    }
-    print(json.dumps(found))
+        found = compare(
+            f"{options.model} on digits at {options.image_size} px",
+            "val/top1",
+            options.rounds,
+            options.device,
+            lambda seed: _run_ours(options, server, uri, folder, seed),
+            lambda seed: _run_reference(options, images, seed),
+        )
+    print(found)
 
 
 def _run_ours(options: argparse.Namespace, server: S3Server, uri: str, folder: Path, seed: int) -> dict[str, Any]:
@@ -77,7 +74,7 @@ def _run_ours(options: argparse.Namespace, server: S3Server, uri: str, folder: P
     first = next(event for event in trainer.events() if event["type"] == "progress")
     return {
         "samples_per_s": [round(data["values"]["perf/samples_per_s"], 1) for data in epochs],
-        "top1": trainer.events_of("succeeded")[0]["metrics"]["val/top1"],
+        "final": trainer.events_of("succeeded")[0]["metrics"]["val/top1"],
         "first_step_s": round((datetime.fromisoformat(first["ts"]) - began).total_seconds(), 2),
     }
 
@@ -91,33 +88,15 @@ def _run_reference(options: argparse.Namespace, images: Path, seed: int) -> dict
     return found
 
 
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median of all epochs but each run's first, and what the runs ended with."""
-    return {
-        "samples_per_s": round(_rate(runs), 1),
-        "final": [round(run["top1"], 4) for run in runs],
-        "first_step_s": round(statistics.median(run["first_step_s"] for run in runs), 2),
-        "runs": runs,
-    }
-
-
-def _rate(runs: list[dict[str, Any]]) -> float:
-    return statistics.median(rate for run in runs for rate in run["samples_per_s"][1:])
-
-
-def _ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
-    return round(_rate(ours) / _rate(theirs), 3)
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--model", default="test_resnet")
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 

@@ -91,7 +91,7 @@ def main() -> None:
             torch.cuda.synchronize(device)
         rates.append(round(seen / (time.monotonic() - started), 1))
         top1 = _top1(averaged.module, val_loader, device)
-    print(json.dumps({"samples_per_s": rates, "top1": top1, "first_step_s": round(first_step_s, 2)}))
+    print(json.dumps({"samples_per_s": rates, "final": top1, "first_step_s": round(first_step_s, 2)}))
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Our trainer against plain `yolo train`: same model, images, settings, machine; A-B-A-B. Prints one JSON line.
+"""Our trainer against plain `yolo train`: see sdk/tests/comparison.py. Prints one JSON line.
 
-`python bench/compare.py [--rounds 3] [--epochs 24] [--model test_yolo11] [--device cpu]`, in the trainer's environment;
+`python bench/compare.py [--rounds 4] [--epochs 24] [--model test_yolo11] [--device cpu]`, in the trainer's environment;
 needs Node for the S3 server of the tests.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ _FOLDER = Path(__file__).parents[1]
 _BESIDE = _FOLDER.parents[1]
 sys.path[:0] = [str(_FOLDER.parent / "sdk" / "tests"), str(_BESIDE / "deploy" / "demo")]
 
+from comparison import compare  # noqa: E402
 from dataset_writer import upload_dataset  # noqa: E402
 from digit_scenes import make_splits, write_canonical  # noqa: E402
 from real_services import S3Server, s3_server  # noqa: E402
@@ -50,18 +50,15 @@ def main() -> None:
         upload_dataset(server.storage(), uri, folder / "canonical")
         reader = open_dataset(server.storage(), uri, folder / "cache")
         data, yaml = write_yolo(reader, folder / "yolo"), _model_yaml(folder, options.model)
-        ours, theirs = [], []
-        for seed in range(1, options.rounds + 1):
-            ours.append(_run_ours(options, server, uri, folder, seed))
-            theirs.append(_run_reference(options, data, yaml, seed))
-    summary = {
-        "what": f"{options.model} on {options.images} digit scenes, {options.device}",
-        "metric": "val/mAP50_95",
-        "ours": _summary(ours),
-        "reference": _summary(theirs),
-        "ratio": round(_rate(ours) / _rate(theirs), 3),
-    }
-    print(json.dumps(summary))
+        found = compare(
+            f"{options.model} on {options.images} digit scenes",
+            "val/mAP50_95",
+            options.rounds,
+            options.device,
+            lambda seed: _run_ours(options, server, uri, folder, seed),
+            lambda seed: _run_reference(options, data, yaml, seed),
+        )
+    print(found)
 
 
 def _model_yaml(folder: Path, name: str) -> Path:
@@ -118,23 +115,9 @@ def _run_reference(options: argparse.Namespace, data: Path, yaml: Path, seed: in
     return found
 
 
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median of all epochs but each run's first, and what the runs ended with."""
-    return {
-        "samples_per_s": round(_rate(runs), 1),
-        "final": [round(run["final"], 4) for run in runs],
-        "first_step_s": round(statistics.median(run["first_step_s"] for run in runs), 2),
-        "runs": runs,
-    }
-
-
-def _rate(runs: list[dict[str, Any]]) -> float:
-    return statistics.median(rate for run in runs for rate in run["samples_per_s"][1:])
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--model", default="test_yolo11")
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--image-size", type=int, default=64)
