@@ -20,6 +20,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { digitsZip } from "./digits.ts";
 import { allEvents, newPerson, type Person, projectWithDataset, untilJob, untilOver } from "./person.ts";
 import { Platform, serversFromEnvironment } from "./platform.ts";
+import { processesOf } from "./processes.ts";
 
 const silent = createProgress("silent", 0);
 const folder = mkdtempSync(join(tmpdir(), "vp-backup-"));
@@ -78,7 +79,8 @@ describe("a backup of a platform at work", () => {
       (await person.api.call(createJob, { body: { ...place, ...spec, epochs: 1, start: true } })).id,
     );
     expect(done.state).toBe("SUCCEEDED");
-    const running = await person.api.call(createJob, { body: { ...place, ...spec, epochs: 10, start: true } });
+    // Epochs enough to be still at it when the backup has been made.
+    const running = await person.api.call(createJob, { body: { ...place, ...spec, epochs: 20, start: true } });
     await untilJob(person, running.id, (job) => (job.progress.epoch ?? 0) >= 4);
 
     const made = await backup(servers, folder, undefined, silent);
@@ -87,6 +89,8 @@ describe("a backup of a platform at work", () => {
     expect(secrets).not.toContain("not to be seen");
     const events = await allEvents(person, done.id);
     await stopServices();
+    // With the machine its trainer is gone, too: it would write into the new bucket.
+    for (const pid of processesOf(running.id, platform.bucket)) process.kill(pid, "SIGKILL");
     await loseEverything();
 
     const report = await restore(servers, folder, { at: undefined, replace: false }, silent);

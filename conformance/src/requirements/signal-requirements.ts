@@ -61,7 +61,9 @@ async function checkCancel(lab: Lab): Promise<string[]> {
 async function checkCheckpointNow(lab: Lab): Promise<string[]> {
   const { first, asked } = await interrupted(lab);
   const until = asked.stop ?? first.ended;
-  const later = first.events.filter(({ at }) => at >= asked.checkpoint && at <= until);
+  // The last one after the stop is the stop's own; an earlier one may have been on its way while the stop came.
+  const ofStop = first.events.findLast(({ type, at }) => type === "checkpoint" && at > until);
+  const later = first.events.filter((event) => event.at >= asked.checkpoint && event !== ofStop);
   const epoch = later.findIndex(({ type, data }) => type === "metrics" && data.scope === "epoch");
   const whole = await undisturbed(lab);
   const usual = new Set(whole.events.filter(({ type }) => type === "checkpoint").map(({ data }) => data.step));
