@@ -39,7 +39,8 @@ def compare(what: str, metric: str, rounds: int, device: str, ours: Side, refere
 
 
 def _together(seed: int, device: str, ours: Side, reference: Side) -> tuple[Run, Run]:
-    cpus = sorted(os.sched_getaffinity(0))
+    # macOS has no affinity: there they take turns, too.
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if device != "cpu" or len(cpus) < 2:
         return ours(seed), reference(seed)
     half = len(cpus) // 2

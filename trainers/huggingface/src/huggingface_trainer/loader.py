@@ -1,14 +1,10 @@
-"""Prepares batches, in threads a few ahead of the loop where that helps. Decoding and scaling release Python's lock."""
+"""Makes the batches. Decoding and scaling release Python's lock."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self
+from collections.abc import Iterator
 
-import torch
-from vision_trainer.cpu_limits import available_cpus
+from vision_trainer.loader import Loader
 
 from .augmentation import Augmentation, recoloured
 from .examples import Batch, Example, ImageSource, stack
@@ -17,49 +13,6 @@ from .tasks.task import Task
 
 # Examples per batch when nothing is learned. The same in training and in an evaluation job, so their figures are too.
 EVALUATION_BATCH = 16
-
-
-def loader_threads(device: torch.device, processes: int = 1, asked: int | None = None) -> int:
-    """How many threads prepare images in each of a job's processes, of `asked` in all; not asked: from the CPUs.
-
-    None where torch computes on two CPUs or fewer: it wants them all, and each operation waits for the slower one.
-    """
-    if asked is None:
-        cpus = available_cpus()
-        asked = 0 if device.type == "cpu" and cpus <= 2 else max(1, min(8, cpus // 2))
-    return -(-asked // processes)
-
-
-class Loader:
-    """Makes batches in `threads` threads, a few ahead of who asks; with none in the asking one, as DataLoader does."""
-
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader") if threads else None
-        self._ahead = threads + 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def load(self, make: Callable[[list[int]], Batch], index_lists: Iterable[list[int]]) -> Iterator[Batch]:
-        """The batches of `index_lists` in order."""
-        if self._pool is None:
-            yield from map(make, index_lists)
-            return
-        waiting: deque[Future[Batch]] = deque()
-        try:
-            for indices in index_lists:
-                waiting.append(self._pool.submit(make, indices))
-                if len(waiting) > self._ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 class TrainingBatches:

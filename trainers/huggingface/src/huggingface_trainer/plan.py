@@ -13,13 +13,13 @@ from vision_trainer.contracts import DatasetSample
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, training_splits
 from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.loader import loader_threads
 from vision_trainer.run import TrainerJob
 
 from .augmentation import PRESETS, Augmentation
 from .captions import CaptionTokens
 from .class_weights import balanced_weights
 from .devices import choose_device
-from .loader import loader_threads
 from .model_list import ModelSpec, family_of, find_model
 from .models import model_input
 from .pretrained import fetch_pretrained, pretrained_tokens
@@ -122,7 +122,7 @@ def make_plan(
         data=data,
         device=env.device,
         world=env.num_processes,
-        loader_threads=loader_threads(device, env.num_processes, asked),
+        loader_threads=loader_threads(device.type, env.num_processes, asked),
         epochs=env.epochs or 1,
         batch_size=env.batch_size or 1,
         peak_lr=env.learning_rate or 0.0,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader
 from vision_trainer.failures import TrainingStopped
+from vision_trainer.loader import Loader
 from vision_trainer.ranks import Ranks
 from vision_trainer.run import TrainerJob, TrainerOutcome
 
@@ -19,7 +20,7 @@ from .devices import choose_device, gpu_probe
 from .examples import ImageSource
 from .lead import Follower, Lead
 from .learner import Learner
-from .loader import EvaluationBatches, Loader, TrainingBatches
+from .loader import EvaluationBatches, TrainingBatches
 from .measuring import measure
 from .model_list import family_of
 from .models import build_model, config_from_dict, model_config

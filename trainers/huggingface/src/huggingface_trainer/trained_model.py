@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vision_trainer.contracts import DatasetSample, Keypoints
 from vision_trainer.dataset import DatasetReader, open_dataset
 from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.loader import Loader, loader_threads
 from vision_trainer.model_source import open_model
 from vision_trainer.resume import CheckpointTorn
 from vision_trainer.run import TrainerJob
@@ -22,7 +23,7 @@ from vision_trainer.sample_checks import check_sample
 
 from .devices import amp_dtype, choose_device, gpu_probe
 from .examples import Batch, ImageSource
-from .loader import EvaluationBatches, Loader, loader_threads
+from .loader import EvaluationBatches
 from .measuring import Preparation, measure
 from .model_list import ModelSpec, family_of, find_model
 from .models import ModelInput, build_model, config_from_dict
@@ -56,7 +57,7 @@ class TrainedModel:
             pin=self.device.type == "cuda",
             targets=with_loss,
         )
-        with Loader(loader_threads(self.device)) as loader:
+        with Loader(loader_threads(self.device.type)) as loader:
             return self.measure(job, batches(loader), with_loss=with_loss)
 
     def measure(self, job: TrainerJob, batches: Iterator[Batch], *, with_loss: bool) -> list[Outcome]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vision_trainer.contracts import DatasetSample, EvaluationReport, PerClassItem, WorstItem
 from vision_trainer.dataset import DatasetReader
 from vision_trainer.drawing import draw_prediction
+from vision_trainer.loader import Loader, loader_threads
 from vision_trainer.reports import write_evaluation
 from vision_trainer.run import TrainerJob, TrainerOutcome
 
@@ -12,7 +13,7 @@ from .classifier import Classifier, open_classifier, open_split
 from .evaluation import Evaluation, Verdict, evaluate
 from .images import ImageSource
 from .job_options import EvaluateOptions
-from .loader import EvaluationBatches, Loader, loader_threads
+from .loader import EvaluationBatches
 from .team import Team
 from .verdicts import prediction_of
 
@@ -78,7 +79,7 @@ def _measure(
     batches = EvaluationBatches(
         ImageSource(reader, samples), classifier.shape.size, pin=classifier.device.type == "cuda"
     )
-    with Loader(loader_threads(classifier.device)) as loader:
+    with Loader(loader_threads(classifier.device.type)) as loader:
         result = evaluate(
             classifier.model,
             batches(loader),

@@ -1,23 +1,18 @@
-"""Prepares batches, in threads a few ahead of the loop where that helps. Decoding and scaling release Python's lock."""
+"""Makes the batches. Decoding and scaling release Python's lock."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Self, TypeVar
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from vision_trainer.cpu_limits import available_cpus
+from vision_trainer.loader import Loader
 
 from .augmentation import Augmentation, mix_pairs, training_picture
 from .images import ImageSource, evaluation_picture
 from .sampling import StepPlan, mixed_size, sample_rng, step_rng
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 # Fixed, whatever the training's batch: the same model on the same images gives the same figures to the last bit.
 EVALUATION_BATCH = 64
@@ -41,49 +36,6 @@ class EvaluationBatch(NamedTuple):
     indices: list[int]
     images: Tensor
     labels: Tensor
-
-
-def loader_threads(device: torch.device, processes: int = 1, asked: int | None = None) -> int:
-    """How many threads prepare images in each of a job's processes, of `asked` in all; not asked: from the CPUs.
-
-    None where torch computes on two CPUs or fewer: it wants them all, and each operation waits for the slower one.
-    """
-    if asked is None:
-        cpus = available_cpus()
-        asked = 0 if device.type == "cpu" and cpus <= 2 else max(1, min(8, cpus // 2))
-    return -(-asked // processes)
-
-
-class Loader:
-    """Makes batches in `threads` threads, a few ahead of who asks; with none in the asking one, as DataLoader does."""
-
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader") if threads else None
-        self._ahead = threads + 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def load(self, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-        """What `make` makes of the items, in order."""
-        if self._pool is None:
-            yield from map(make, items)
-            return
-        waiting: deque[Future[Made]] = deque()
-        try:
-            for item in items:
-                waiting.append(self._pool.submit(make, item))
-                if len(waiting) > self._ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 class TrainingBatches:

@@ -13,9 +13,9 @@ from vision_trainer.contracts import DatasetSample
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader, training_splits
 from vision_trainer.failures import FailureCode, TrainerFailure
+from vision_trainer.loader import loader_threads
 from vision_trainer.run import TrainerJob
 
-from .loader import loader_threads
 from .model import ModelInput, model_input
 from .sampling import steps_per_epoch
 from .schedule import learning_rate
@@ -89,7 +89,7 @@ def make_plan(job: TrainerJob, settings: TimmSettings, reader: DatasetReader, de
         shape=model_input(env.model_name or "", settings, train_samples),
         device=env.device,
         world=env.num_processes,
-        loader_threads=loader_threads(device, env.num_processes, asked),
+        loader_threads=loader_threads(device.type, env.num_processes, asked),
         epochs=env.epochs or 1,
         batch_size=env.batch_size or 1,
         peak_lr=env.learning_rate or 0.0,

@@ -11,6 +11,7 @@ from torch import Tensor
 from vision_trainer.cpu_limits import available_cpus
 from vision_trainer.dataset import DatasetReader
 from vision_trainer.failures import TrainingStopped
+from vision_trainer.loader import Loader
 from vision_trainer.nvml import nvml_probe
 from vision_trainer.ranks import Ranks
 from vision_trainer.run import TrainerJob, TrainerOutcome
@@ -21,7 +22,7 @@ from .evaluation import evaluate
 from .images import MEMORY_BUDGET_BYTES, ImageSource
 from .lead import Follower, Lead
 from .learner import Learner, balanced_weights, gpu_probe
-from .loader import EvaluationBatches, Loader, TrainingBatches
+from .loader import EvaluationBatches, TrainingBatches
 from .model import build_model, choose_device
 from .plan import TrainingPlan, describe_plan, make_plan
 from .pretrained import wants_hub
